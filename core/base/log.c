@@ -1,0 +1,104 @@
+#include "core/base/log.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct {
+    char name[64];
+    enum log_level level;
+    bool json;
+} log_state = {"umbel", LOG_INFO, false};
+
+static const char *const level_text[] = {"", "error", "warn", "info", "debug"};
+
+void log_setup(const char *name, enum log_level level, bool json)
+{
+    snprintf(log_state.name, sizeof log_state.name, "%s", name);
+    log_state.level = level;
+    log_state.json = json;
+}
+
+enum log_level log_level(void)
+{
+    return log_state.level;
+}
+
+bool log_is_json(void)
+{
+    return log_state.json;
+}
+
+enum log_level log_level_parse(const char *text)
+{
+    for (int i = LOG_ERROR; i <= LOG_DEBUG; i++)
+        if (strcmp(text, level_text[i]) == 0)
+            return (enum log_level)i;
+    return 0;
+}
+
+const char *log_level_text(enum log_level level)
+{
+    return level_text[level];
+}
+
+/* Appends text with quotes, backslashes and control characters escaped; bytes above 0x7f pass, cut at a code point by the reader. */
+static size_t append_escaped(char *line, size_t at, size_t room, const char *text)
+{
+    static const char hex[] = "0123456789abcdef";
+
+    for (; *text && at + 7 < room; text++) {
+        unsigned char c = (unsigned char)*text;
+
+        if (c == '\n' || c == '\r' || c == '\t' || (log_state.json && (c == '"' || c == '\\'))) {
+            line[at++] = '\\';
+            line[at++] = c == '\n' ? 'n' : c == '\r' ? 'r' : c == '\t' ? 't' : (char)c;
+        } else if (c < 0x20 || c == 0x7f) {
+            memcpy(line + at, "\\u00", 4);
+            line[at + 4] = hex[c >> 4];
+            line[at + 5] = hex[c & 15];
+            at += 6;
+        } else {
+            line[at++] = (char)c;
+        }
+    }
+    return at;
+}
+
+void log_line(enum log_level level, const char *stream, const char *format, ...)
+{
+    char text[LOG_LINE_MAX - 512], line[LOG_LINE_MAX], when[40];
+    struct timespec now;
+    struct tm utc;
+    va_list args;
+    size_t at;
+    int n;
+
+    if (level > log_state.level)
+        return;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    at = strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(when + at, sizeof when - at, ".%03dZ", (int)(now.tv_nsec / 1000000));
+    if (log_state.json)
+        n = snprintf(line, sizeof line, "{\"time\":\"%s\",\"level\":\"%s\",\"from\":\"%s\",%s%s%s\"text\":\"", when, level_text[level],
+                     log_state.name, stream ? "\"stream\":\"" : "", stream ? stream : "", stream ? "\"," : "");
+    else
+        n = snprintf(line, sizeof line, "%s %-5s %s: %s%s", when, level_text[level], log_state.name, stream ? stream : "",
+                     stream ? " " : "");
+    at = append_escaped(line, (size_t)n, sizeof line - 4, text);
+    if (log_state.json) {
+        line[at++] = '"';
+        line[at++] = '}';
+    }
+    line[at++] = '\n';
+    ssize_t written = write(STDERR_FILENO, line, at);
+    (void)written; /* nowhere left to complain to */
+}
