@@ -1,0 +1,37 @@
+/* chat_request - the JSON body of POST /v1/chat/completions, checked as the real service does.
+ * Pure: bytes in, values out. */
+#ifndef MOCK_LLM_CHAT_REQUEST_H
+#define MOCK_LLM_CHAT_REQUEST_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bytes.h"
+
+struct cJSON;
+
+struct chat_request {
+    struct cJSON *root;           /* owned */
+    const char *model;            /* inside root */
+    const struct cJSON *messages; /* inside root */
+    size_t message_count;
+    char *prompt;           /* the last user message, its text parts joined; "" if none; owned */
+    uint64_t max_tokens;    /* MODEL_UNSET if the request sets none */
+    uint64_t prompt_tokens; /* a plausible number: a quarter of the bytes of all messages, at least 1 */
+    bool stream, include_usage;
+};
+
+/* Why a request is refused: the members of OpenAI's error object. */
+struct chat_refusal {
+    struct bytes message;     /* owned: bytes_free() it */
+    const char *param, *code; /* static or NULL */
+};
+
+/* chat_request_parse reads size bytes of JSON (not NUL-terminated).  Returns true with *ret filled, to be freed by
+ * chat_request_free, or false with refusal filled and *ret untouched. */
+bool chat_request_parse(const char *body, size_t size, struct chat_request *ret, struct chat_refusal *refusal);
+/* chat_request_messages returns the messages array as JSON text, owned by the caller. */
+char *chat_request_messages(const struct chat_request *request);
+/* chat_request_free frees what request owns; fine on a zeroed one. */
+void chat_request_free(struct chat_request *request);
+#endif
