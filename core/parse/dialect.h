@@ -1,0 +1,91 @@
+/* parse/dialect.h - one response of one model service, read as the neutral events of parse/event.h.
+ *
+ * A dialect_reader is made by its dialect (dialect_chat_completions.h; others are siblings behind the same type), fed the bytes of the body
+ * as they come, cut anywhere, and ended once.  It gives its sink
+ *     any number of TEXT, REASONING, TOOL;  at most one USAGE, then at most one FINISH or at most one ERROR;  nothing after these
+ * and dialect_end tells the verdict.  USAGE and FINISH wait for the end marker (or the end), because services send usage after the finish
+ * reason and errors after both.  Text is cut at whole characters: half of one waits for the next delta, and is U+FFFD if none comes.
+ *
+ * Verdicts:
+ *     error object, broken JSON, a failing finish reason           FAILED, with ERROR
+ *     finish reason                                                COMPLETE; without the end marker counted `missing_done`
+ *     end marker, no finish reason, and there was content          COMPLETE without FINISH, counted `suspect`: services that never send
+ *                                                                  a reason exist; quirk done_without_finish off makes it TRUNCATED
+ *     end marker, no finish reason, and there was no content       FAILED, with ERROR: so a dead upstream looks
+ *     none of these                                                TRUNCATED, with ERROR: never a clean end
+ * Every verdict but COMPLETE comes with exactly one ERROR.  Memory: under 2 KiB and four buffers of at most 64 KiB;
+ * while one event is read at most ten times the line cap and 16 MiB for its tree.  Pure: no I/O, no clock, no globals.  One thread. */
+#ifndef PARSE_DIALECT_H
+#define PARSE_DIALECT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <umbel/event.h>
+
+#include "core/base/why.h"
+#include "core/parse/event.h"
+
+#define DIALECT_TEXT_MAX 512u /* bytes of an error text */
+#define DIALECT_WORD_MAX 64u  /* bytes of a finish reason; a longer one is cut */
+
+struct dialect_reader;
+
+/* What services do differently; each can be switched off for one upstream (`quirks = {"no-eof_flush"}`).  Off = that form is not
+ * understood: it is ignored, or ends as the verdict table says. */
+struct dialect_quirks {
+    bool reasoning_content;   /* three names of thinking in a delta */
+    bool reasoning;
+    bool thinking;
+    bool usage_in_choice;     /* usage inside the choice */
+    bool empty_finish;        /* finish_reason "" is none */
+    bool null_text_finish;    /* finish_reason "null" (the string) is none */
+    bool error_finish;        /* finish reasons that mean failure: insufficient_system_resource, network_error, error */
+    bool error_object;        /* {"object":"error",...} */
+    bool error_bare;          /* {"code":..,"message":..} without choices */
+    bool error_event;         /* `event: error` */
+    bool error_field;         /* a line `error: {...}` */
+    bool done_missing;        /* a finish reason without the end marker is complete; off: TRUNCATED */
+    bool done_without_finish; /* the end marker after content without a finish reason is complete; off: TRUNCATED */
+    bool eof_flush;           /* a last event that the end of the body cuts is taken if it is whole JSON */
+    bool message_as_delta;    /* a choice with "message" in place of "delta" */
+};
+extern const struct dialect_quirks dialect_quirks_default; /* all on */
+
+/* dialect_quirks_set - applies one word of the configuration: a member's name switches it on, "no-" before it off.  Returns 0, or
+ * -EINVAL with the known names in why. */
+int dialect_quirks_set(struct dialect_quirks *quirks, const char *word, struct why *why);
+
+/* What happened so far; for the log and the statistics. */
+struct dialect_counts {
+    uint64_t bytes, events;      /* of the body; data events */
+    uint64_t comments;           /* signs of life without content */
+    uint64_t ignored;            /* events that mean nothing here: unknown, not objects, of other choices, after the end */
+    uint64_t slow;               /* chunks that the fast scanner declined */
+    uint64_t malformed;          /* data lines that were not JSON */
+    uint64_t eof_flush, missing_done, suspect;
+    bool saw_content, saw_finish, saw_done, saw_error;
+    char reason[DIALECT_TEXT_MAX + 1]; /* what the verdict rests on, one line; "" before dialect_end */
+};
+
+/* dialect_feed - takes size bytes of the body, cut anywhere.  Returns 0 also when the service has reported an error (the sink was told;
+ * the rest is ignored).  -EBADMSG broken JSON, -EMSGSIZE a line over the cap, -ENOMEM: the sink was given an ERROR, the reader has failed.
+ * Any other negative value is what the sink returned.  After that every further call returns the same. */
+int dialect_feed(struct dialect_reader *r, const char *bytes, size_t size, struct why *why);
+
+/* dialect_feed_document - for a body that is one JSON document instead of a stream (status 200, application/json): takes it whole, in
+ * place of dialect_feed, and counts as the end marker.  Returns as dialect_feed. */
+int dialect_feed_document(struct dialect_reader *r, const char *bytes, size_t size, struct why *why);
+
+/* dialect_end - the body has ended; call once.  body_whole: its framing was complete (http_response_eof or end()); only the words in
+ * counts->reason depend on it.  Gives the sink what is still due.  Returns 0 and *ret_verdict (UMBEL_VERDICT_COMPLETE, _TRUNCATED or
+ * _FAILED), or the negative value of the sink. */
+int dialect_end(struct dialect_reader *r, bool body_whole, uint32_t *ret_verdict, struct why *why);
+
+/* dialect_free - NULL is fine. */
+void dialect_free(struct dialect_reader *r);
+
+/* dialect_counts - good until dialect_free. */
+const struct dialect_counts *dialect_counts(const struct dialect_reader *r);
+
+#endif

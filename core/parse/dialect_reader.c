@@ -1,0 +1,286 @@
+#include "core/parse/dialect_reader.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct dialect_quirks dialect_quirks_default = {true, true, true, true, true, true, true, true,
+                                                      true, true, true, true, true, true, true};
+
+static int emit(struct dialect_reader *r, const struct parse_event *event)
+{
+    int result = r->sink(r->owner, event);
+
+    if (result < 0)
+        r->stopped = true;
+    return result < 0 ? result : 0;
+}
+
+static int emit_joined(struct dialect_reader *r, enum parse_kind kind, struct span text)
+{
+    struct parse_event event = {.kind = kind, .text = text};
+
+    if (text.size == 0)
+        return 0;
+    r->counts.saw_content = true;
+    return emit(r, &event);
+}
+
+static int emit_delta(struct dialect_reader *r, enum parse_kind kind, struct utf8_carry *carry, struct span text)
+{
+    struct span whole;
+    int result;
+
+    if (r->concluded || text.size == 0)
+        return 0;
+    result = utf8_join(carry, text.data, text.size, &r->scratch, &whole);
+    return result < 0 ? result : emit_joined(r, kind, whole);
+}
+
+int dialect_emit_text(struct dialect_reader *r, struct span text)
+{
+    return emit_delta(r, PARSE_TEXT, &r->text, text);
+}
+
+int dialect_emit_thinking(struct dialect_reader *r, struct span text)
+{
+    return emit_delta(r, PARSE_REASONING, &r->thinking, text);
+}
+
+int dialect_emit_tool(struct dialect_reader *r, struct span fragment)
+{
+    return r->concluded ? 0 : emit_joined(r, PARSE_TOOL, fragment);
+}
+
+void dialect_note_usage(struct dialect_reader *r, uint64_t prompt_tokens, uint64_t completion_tokens)
+{
+    r->has_usage = true;
+    r->prompt_tokens = prompt_tokens;
+    r->completion_tokens = completion_tokens;
+}
+
+void dialect_note_finish(struct dialect_reader *r, uint32_t finish, struct span word)
+{
+    if (r->finish)
+        return;
+    r->finish = finish;
+    r->counts.saw_finish = true;
+    dialect_one_line(r->finish_word, DIALECT_WORD_MAX, word);
+}
+
+/* ---- the end ---- */
+
+/* What is due before FINISH or ERROR: halves that nobody completed, and the usage.  Concludes first, so that it happens once. */
+static int emit_rest(struct dialect_reader *r)
+{
+    struct parse_event usage = {.kind = PARSE_USAGE, .prompt_tokens = r->prompt_tokens, .completion_tokens = r->completion_tokens};
+    int result;
+
+    r->concluded = true;
+    result = emit_joined(r, PARSE_REASONING, utf8_flush(&r->thinking));
+    if (result == 0)
+        result = emit_joined(r, PARSE_TEXT, utf8_flush(&r->text));
+    if (result == 0 && r->has_usage)
+        result = emit(r, &usage);
+    return result;
+}
+
+static int conclude_error(struct dialect_reader *r, uint32_t verdict, const struct dialect_error *error)
+{
+    struct parse_event event = {.kind = PARSE_ERROR, .code = error->kind, .retryable = error->retryable, .text = span_text(error->text)};
+    int result = emit_rest(r);
+
+    r->counts.saw_error |= verdict == UMBEL_VERDICT_FAILED;
+    r->verdict = verdict;
+    snprintf(r->counts.reason, sizeof r->counts.reason, "%s", error->text);
+    return result < 0 ? result : emit(r, &event);
+}
+
+static int conclude_bad(struct dialect_reader *r, uint32_t verdict, const char *text)
+{
+    struct dialect_error error = {.kind = UMBEL_ERROR_UPSTREAM, .retryable = true};
+
+    snprintf(error.text, sizeof error.text, "%s", text);
+    return conclude_error(r, verdict, &error);
+}
+
+static int conclude_good(struct dialect_reader *r, const char *reason)
+{
+    struct parse_event finish = {.kind = PARSE_FINISH, .code = r->finish, .text = span_text(r->finish_word)};
+    int result = emit_rest(r);
+
+    r->verdict = UMBEL_VERDICT_COMPLETE;
+    snprintf(r->counts.reason, sizeof r->counts.reason, "%s", reason);
+    return result == 0 && r->finish ? emit(r, &finish) : result;
+}
+
+int dialect_note_error(struct dialect_reader *r, const struct dialect_error *error)
+{
+    return r->concluded ? 0 : conclude_error(r, UMBEL_VERDICT_FAILED, error);
+}
+
+/* The table of dialect.h, but for errors, which conclude where they are found. */
+static int conclude(struct dialect_reader *r, bool body_whole)
+{
+    const struct dialect_counts *counts = &r->counts;
+    bool any = counts->saw_content || r->text.size > 0 || r->thinking.size > 0;
+
+    if (r->finish && (counts->saw_done || !r->ops->has_done))
+        return conclude_good(r, "finished");
+    if (r->finish && r->quirks.done_missing) {
+        r->counts.missing_done++;
+        return conclude_good(r, body_whole ? "finished without the end marker" : "finished, then cut off before the end marker");
+    }
+    if (counts->saw_done && !any)
+        return conclude_bad(r, UMBEL_VERDICT_FAILED, "the model service ended the answer without a word");
+    if (counts->saw_done && r->quirks.done_without_finish) {
+        r->counts.suspect++;
+        return conclude_good(r, "end marker without a finish reason");
+    }
+    return conclude_bad(r, UMBEL_VERDICT_TRUNCATED,
+                        counts->saw_done ? "the model service ended the answer without a finish reason"
+                        : body_whole     ? "the model service stopped in the middle of the answer"
+                                         : "the connection to the model service broke in the middle of the answer");
+}
+
+int dialect_note_done(struct dialect_reader *r)
+{
+    if (r->concluded)
+        return 0;
+    r->counts.saw_done = true;
+    return conclude(r, true);
+}
+
+/* ---- input ---- */
+
+/* What every entry ends with.  An error of reading itself becomes the answer's error; once the answer is concluded, trouble with what
+ * follows it does not matter. */
+static int settle(struct dialect_reader *r, int result)
+{
+    struct dialect_error error = {.kind = result == -ENOMEM ? UMBEL_ERROR_INTERNAL : UMBEL_ERROR_UPSTREAM, .retryable = true};
+    int sink;
+
+    r->counts.comments = r->sse.comments;
+    if (r->scratch.capacity > SSE_KEEP_MAX)
+        umbel_out_free(&r->scratch);
+    if (result >= 0 || (r->concluded && !r->stopped))
+        return 0;
+    if (!r->stopped) {
+        if (result == -ENOMEM)
+            why_set(r->why, result, "no memory to read the answer");
+        dialect_one_line(error.text, DIALECT_TEXT_MAX, span_text(r->why->text));
+        sink = dialect_note_error(r, &error);
+        result = sink < 0 ? sink : result;
+    }
+    r->error = result;
+    return result;
+}
+
+static int failed_before(const struct dialect_reader *r, struct why *why)
+{
+    return why_set(why, r->error, r->stopped ? "the sink has stopped the answer" : "the answer has failed before");
+}
+
+int dialect_feed(struct dialect_reader *r, const char *bytes, size_t size, struct why *why)
+{
+    struct why spare = {""};
+
+    if (r->error < 0)
+        return failed_before(r, why);
+    r->counts.bytes += size;
+    r->why = why ? why : &spare;
+    return settle(r, r->ops->feed(r, bytes, size, r->why));
+}
+
+int dialect_feed_document(struct dialect_reader *r, const char *bytes, size_t size, struct why *why)
+{
+    struct why spare = {""};
+    int result;
+
+    if (r->error < 0)
+        return failed_before(r, why);
+    r->counts.bytes += size;
+    r->why = why ? why : &spare;
+    result = r->ops->payload(r, span_of("", 0), span_of(bytes, size), false, r->why);
+    if (result == 0)
+        result = dialect_note_done(r);
+    return settle(r, result);
+}
+
+int dialect_end(struct dialect_reader *r, bool body_whole, uint32_t *ret_verdict, struct why *why)
+{
+    struct why spare = {""};
+
+    r->why = why ? why : &spare;
+    if (r->error == 0)
+        settle(r, r->ops->end(r, r->why));
+    if (r->error == 0 && !r->concluded)
+        settle(r, conclude(r, body_whole));
+    if (r->stopped)
+        return failed_before(r, why);
+    *ret_verdict = r->verdict;
+    return 0;
+}
+
+/* ---- SSE ---- */
+
+static int on_event(void *owner, struct span name, struct span data, bool at_eof)
+{
+    struct dialect_reader *r = owner;
+
+    if (at_eof && !r->quirks.eof_flush)
+        return 0;
+    r->counts.events++;
+    if (r->concluded) {
+        r->counts.ignored++;
+        return 0;
+    }
+    return r->ops->payload(r, name, data, at_eof, r->why);
+}
+
+static int on_field(void *owner, struct span name, struct span value, bool at_eof)
+{
+    struct dialect_reader *r = owner;
+
+    return r->ops->field && !r->concluded ? r->ops->field(r, name, value, at_eof, r->why) : 0;
+}
+
+int dialect_sse_feed(struct dialect_reader *r, const char *bytes, size_t size, struct why *why)
+{
+    return sse_feed(&r->sse, bytes, size, why);
+}
+
+int dialect_sse_end(struct dialect_reader *r, struct why *why)
+{
+    return sse_end(&r->sse, why);
+}
+
+/* ---- life ---- */
+
+void dialect_reader_init(struct dialect_reader *r, const struct dialect_ops *ops, const struct dialect_quirks *quirks, size_t line_cap,
+                         parse_sink *sink, void *owner)
+{
+    static const struct sse_calls calls = {on_event, on_field};
+
+    *r = (struct dialect_reader){.ops = ops, .sink = sink, .owner = owner};
+    r->quirks = quirks ? *quirks : dialect_quirks_default;
+    sse_init(&r->sse, line_cap, &calls, r);
+}
+
+void dialect_free(struct dialect_reader *r)
+{
+    if (!r)
+        return;
+    if (r->ops->free)
+        r->ops->free(r);
+    sse_free(&r->sse);
+    umbel_out_free(&r->scratch);
+    umbel_out_free(&r->unescaped);
+    free(r);
+}
+
+const struct dialect_counts *dialect_counts(const struct dialect_reader *r)
+{
+    return &r->counts;
+}
