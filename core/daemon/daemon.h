@@ -1,0 +1,114 @@
+/* daemon/daemon.h - the core put together: everything the modules below do not know of each other meets here.
+ * Owner: the core's loop thread. */
+#ifndef DAEMON_H
+#define DAEMON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/admin/admin_lock.h"
+#include "core/admin/admin_server.h"
+#include "core/base/kept.h"
+#include "core/config/config.h"
+#include "core/metrics/core_stats.h"
+#include "core/metrics/host_stats.h"
+#include "core/stream/bus.h"
+#include "core/stream/session_table.h"
+#include "core/supervise/host.h"
+#include "core/upstream/upstream.h"
+#include "core/uring/uring_loop.h"
+
+#define DAEMON_HANG_S 20u /* a running host without a sign of life for so long is killed */
+
+struct answer_table;
+
+struct daemon_app {
+    const struct config_app *config;
+    struct upstream *upstream;
+    const struct config_upstream *upstream_config;
+};
+
+/* One worker process of a transport. */
+struct daemon_host {
+    struct host host; /* first: supervise/host.h hands this pointer around */
+    struct daemon *daemon;
+    struct daemon_transport *transport;
+    uint32_t number;        /* among all workers: names it in reader counts */
+    uint32_t row;           /* of the hosts table */
+    int listeners[HOST_LISTENERS_MAX];
+    size_t listener_count;
+    /* of the running process */
+    struct ring_memory page; /* struct ring_reader_page */
+    struct stats_page *stats;
+    int wake, bus_reader;
+    bool drained;
+};
+
+struct daemon_transport {
+    const struct config_transport *config;
+    struct kept *kept; /* what its hosts want remembered beyond a process */
+    struct daemon_host *workers;
+    uint32_t worker_count;
+};
+
+struct daemon {
+    struct config *config;
+    char host_program[4096];
+    struct uring_loop *loop;
+    struct stats_page *stats;
+    struct bus *bus;
+    struct session_table *sessions;
+    struct answer_table *answers;
+    struct upstream_resolver *resolver;
+    struct upstream **upstreams; /* as config->upstreams */
+    uint32_t *upstream_rows;
+    struct daemon_app *apps;     /* as config->apps */
+    struct daemon_transport *transports;
+    struct admin_server *admin;
+    int lock_fd, signal_fd;
+    struct uring_watch *signal_watch;
+    struct uring_hook flush_hook;
+    struct uring_timer tick; /* once a second: gauges, lingering, hanging hosts */
+    uint64_t tidied_ns;
+    bool stopping;
+};
+
+/* daemon_create - everything but running.  config is owned from here, also on failure. */
+int daemon_create(struct config *config, const char *host_program, struct daemon **ret_daemon, struct why *why);
+/* daemon_run - until SIGTERM or SIGINT; drains.  Returns 0 or -errno. */
+int daemon_run(struct daemon *daemon);
+void daemon_free(struct daemon *daemon);
+/* daemon_stop - begins the drain; a second call ends it at once. */
+void daemon_stop(struct daemon *daemon);
+
+/* Who may enter (daemon_entry.c).  A grant joins app and key; hosts hand it back with each request and it is checked each time. */
+struct umbel_credential_view {
+    uint32_t kind; /* UMBEL_CREDENTIAL_* */
+    struct span value;
+};
+uint64_t daemon_authorize(const struct daemon *daemon, const struct daemon_transport *transport, const struct umbel_credential_view *credentials,
+                          size_t count); /* 0: nobody */
+bool daemon_grant_app(const struct daemon *daemon, const struct daemon_transport *transport, uint64_t grant, uint32_t *ret_app);
+int daemon_find_app(const struct daemon *daemon, const char *name); /* index or -1 */
+
+/* Hosts (daemon_hosts.c). */
+int daemon_hosts_create(struct daemon *daemon, struct why *why); /* listening sockets and workers; nothing is started */
+void daemon_hosts_start(struct daemon *daemon);
+void daemon_hosts_stop(struct daemon *daemon);
+bool daemon_hosts_gone(const struct daemon *daemon);
+void daemon_hosts_tick(struct daemon *daemon, uint64_t now_ns);
+void daemon_hosts_free(struct daemon *daemon);
+
+/* Listening sockets (daemon_listen.c): non-blocking, close-on-exec, SO_REUSEADDR, with reuse_port also SO_REUSEPORT. */
+int daemon_listen(const struct config_listen *listen, bool reuse_port, int *ret_fd, struct why *why);
+
+/* Admin commands (daemon_admin.c). */
+int daemon_admin_create(struct daemon *daemon, struct why *why);
+
+/* Plugins (daemon_plugins.c): finds NAME.so and asks umbel-host for its manifest; a config_manifest_lookup with owner = the path of
+ * umbel-host. */
+int daemon_plugin_lookup(void *owner, const char *plugin, char **ret_path, char **ret_manifest, struct why *why);
+/* daemon_find_host_program - umbel-host beside this executable, in its build tree or the install prefix. */
+int daemon_find_host_program(char *ret_path, size_t room, struct why *why);
+
+#endif

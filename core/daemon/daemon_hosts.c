@@ -1,0 +1,516 @@
+/* daemon/daemon_hosts.c - the workers of each transport: what they are given, what they ask, what they are answered. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include <umbel/event.h>
+#include <umbel/host.h>
+#include <umbel/out.h>
+
+#include "core/base/clock.h"
+#include "core/base/fd.h"
+#include "core/base/log.h"
+#include "core/daemon/answer.h"
+#include "core/daemon/daemon.h"
+
+#define CREDENTIALS_MAX 8u
+#define WATCHED_MAX 64u /* running streams told to one new watcher */
+
+static struct daemon_host *of(struct host *host)
+{
+    return (struct daemon_host *)(void *)host;
+}
+
+static void row_text(struct daemon_host *h, uint32_t column, const char *text)
+{
+    stats_row_text(h->daemon->stats, CORE_TABLE_HOSTS, h->row, column, text);
+}
+
+static void row_u64(struct daemon_host *h, uint32_t column, uint64_t value)
+{
+    stats_row_u64(h->daemon->stats, CORE_TABLE_HOSTS, h->row, column, value);
+}
+
+static struct ring_reader_page *page_of(struct daemon_host *h)
+{
+    return h->page.base;
+}
+
+/* Undoes prepare(), whole or half done. */
+static void release(struct daemon_host *h)
+{
+    if (h->bus_reader >= 0)
+        bus_reader_remove(h->daemon->bus, h->bus_reader);
+    h->bus_reader = -1;
+    ring_memory_free(&h->page);
+    h->page = (struct ring_memory){.fd = -1};
+    stats_page_free(h->stats);
+    h->stats = NULL;
+    fd_close(&h->wake);
+}
+
+static int prepare(void *owner, struct host *host, struct host_spawn *spawn, struct why *why)
+{
+    struct daemon_host *h = of(host);
+    struct daemon *daemon = owner;
+    char path[4096];
+    int r;
+
+    h->drained = false;
+    snprintf(path, sizeof path, "%s/stats/host-%s", daemon->config->runtime_dir, host->name);
+    r = ring_memory_create_shared("umbel-reader", sizeof(struct ring_reader_page), &h->page, why);
+    if (r < 0)
+        goto fail;
+    r = host_stats_create(path, host->name, h->transport->config->max_connections, &h->stats, why);
+    if (r < 0)
+        goto fail;
+    h->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (h->wake == -1) {
+        r = why_errno(why, errno, "no eventfd for %s", host->name);
+        goto fail;
+    }
+    h->bus_reader = bus_reader_add(daemon->bus, page_of(h), h->wake);
+    if (h->bus_reader < 0) {
+        r = why_set(why, -ENOSPC, "more than %u host processes", BUS_READERS_MAX);
+        goto fail;
+    }
+    spawn->program = daemon->host_program;
+    spawn->plugin_path = h->transport->config->plugin_path;
+    spawn->log_level = daemon->config->log_level;
+    spawn->log_json = daemon->config->log_json;
+    spawn->ring = bus_ring_fd(daemon->bus);
+    spawn->journal = bus_journal_fd(daemon->bus);
+    spawn->stats = stats_page_fd(h->stats);
+    spawn->page = h->page.fd;
+    spawn->wake = h->wake;
+    spawn->listener_count = h->listener_count;
+    memcpy(spawn->listeners, h->listeners, sizeof spawn->listeners);
+    stats_add(daemon->stats, CORE_HOST_STARTS, 1);
+    return 0;
+fail:
+    release(h);
+    return r;
+}
+
+static void ended(void *owner, struct host *host, int status)
+{
+    struct daemon *daemon = owner;
+
+    (void)status;
+    release(of(host));
+    if (daemon->answers)
+        answer_host_gone(daemon->answers, of(host)->number);
+}
+
+static void changed(void *owner, struct host *host)
+{
+    struct daemon_host *h = of(host);
+    struct daemon *daemon = owner;
+
+    if (host->state == HOST_BACKOFF || host->state == HOST_HELD)
+        stats_add(daemon->stats, CORE_HOST_DEATHS, 1);
+    row_text(h, HOST_COL_STATE, host_state_text(host->state));
+    row_u64(h, HOST_COL_PID, (uint64_t)host->pid);
+    row_u64(h, HOST_COL_RESTARTS, host->restarts);
+    row_u64(h, HOST_COL_STARTED, host->started_wall_s);
+    row_text(h, HOST_COL_LAST_ERROR, host->last_error);
+    if (daemon->stopping && daemon_hosts_gone(daemon))
+        uring_loop_stop(daemon->loop);
+}
+
+/* Frames to a host: filled by the caller between begin and send. */
+static void send_frame(struct daemon_host *h, struct control_out *out)
+{
+    if (control_end(out))
+        host_send(&h->host, out);
+    control_out_free(out);
+}
+
+static void send_kept(void *owner, const char *key, const void *value, size_t size)
+{
+    struct control_out out = {0};
+
+    control_begin(&out, CONTROL_KEPT, 0);
+    control_put_text(&out, key, strlen(key));
+    control_put_text(&out, value, size);
+    send_frame(owner, &out);
+}
+
+static int on_keep(struct daemon_host *h, struct control_in *in)
+{
+    char key[CONTROL_TEXT_MAX + 1];
+
+    control_get_string(in, key, sizeof key);
+    struct span value = control_get_text(in, CONTROL_VALUE_MAX);
+    if (!control_done(in) || !*key)
+        return -EPROTO;
+    if (kept_set(h->transport->kept, key, value.data, value.size) < 0)
+        log_warn("host %s wants more remembered than fits: a value is not kept", h->host.name);
+    return 0;
+}
+
+static int on_hello(struct daemon_host *h, struct control_in *in)
+{
+    const struct config_transport *config = h->transport->config;
+    struct control_out out = {0};
+    struct umbel_out options = {0};
+    char plugin[64], version[64];
+
+    uint64_t control_version = control_get(in);
+    control_get_string(in, plugin, sizeof plugin);
+    control_get_string(in, version, sizeof version);
+    if (!control_done(in) || control_version != CONTROL_VERSION)
+        return -EPROTO;
+    kept_visit(h->transport->kept, send_kept, h);
+    config_section_json(&config->options, &options);
+    control_begin(&out, CONTROL_WELCOME, 0);
+    control_put_text(&out, config->name, strlen(config->name));
+    control_put_text(&out, options.data, options.size);
+    control_put_text(&out, config->tls_cert, strlen(config->tls_cert));
+    control_put_text(&out, config->tls_key, strlen(config->tls_key));
+    control_put(&out, config->max_connections);
+    control_put(&out, config->connect_rate);
+    control_put(&out, config->slow_client_s);
+    control_put(&out, config->drain_ms);
+    if (options.failed)
+        out.failed = true;
+    send_frame(h, &out);
+    if (options.data)
+        explicit_bzero(options.data, options.size); /* it holds this transport's secrets */
+    umbel_out_free(&options);
+    return 0;
+}
+
+static int on_auth(struct daemon_host *h, uint64_t tag, struct control_in *in)
+{
+    struct umbel_credential_view credentials[CREDENTIALS_MAX];
+    struct control_out out = {0};
+    uint64_t count = control_get(in);
+    uint32_t app = 0;
+
+    if (count > CREDENTIALS_MAX)
+        return -EPROTO;
+    for (uint64_t i = 0; i < count; i++) {
+        credentials[i].kind = (uint32_t)control_get(in);
+        credentials[i].value = control_get_text(in, 4096);
+    }
+    if (!control_done(in))
+        return -EPROTO;
+    uint64_t grant = daemon_authorize(h->daemon, h->transport, credentials, count);
+    const char *name = "";
+    if (grant && daemon_grant_app(h->daemon, h->transport, grant, &app))
+        name = h->daemon->apps[app].config->name;
+    stats_add(h->daemon->stats, grant ? CORE_AUTH_OK : CORE_AUTH_BAD, 1);
+    control_begin(&out, CONTROL_AUTHED, tag);
+    control_put(&out, grant ? 0 : UMBEL_ERROR_AUTH);
+    control_put(&out, grant);
+    control_put_text(&out, name, strlen(name));
+    control_put_text(&out, "", 0);
+    send_frame(h, &out);
+    return 0;
+}
+
+static void send_began(struct daemon_host *h, uint64_t tag, uint32_t error, struct journal_ref ref, const char *text)
+{
+    struct control_out out = {0};
+
+    control_begin(&out, CONTROL_BEGAN, tag);
+    control_put(&out, error);
+    control_put(&out, ref.slot);
+    control_put(&out, ref.generation);
+    control_put_text(&out, text, strlen(text));
+    send_frame(h, &out);
+}
+
+static int on_ask(struct daemon_host *h, uint64_t tag, struct control_in *in)
+{
+    char session[CONTROL_TEXT_MAX + 1], model[CONTROL_TEXT_MAX + 1];
+    struct answer_question question = {.session = session, .model = model, .transport = h->transport->config->name};
+    struct answer *answer = NULL;
+    struct why why = {""};
+    uint32_t error;
+
+    uint64_t grant = control_get(in);
+    question.flags = (uint32_t)control_get(in);
+    control_get_string(in, session, sizeof session);
+    control_get_string(in, model, sizeof model);
+    question.messages = control_get_text(in, CONTROL_BODY_MAX);
+    question.parameters = control_get_text(in, CONTROL_BODY_MAX);
+    if (!control_done(in))
+        return -EPROTO;
+    if (!daemon_grant_app(h->daemon, h->transport, grant, &question.app)) {
+        send_began(h, tag, UMBEL_ERROR_AUTH, (struct journal_ref){0, 0}, "");
+        return 0;
+    }
+    if (strlen(session) >= JOURNAL_SESSION_MAX) {
+        send_began(h, tag, UMBEL_ERROR_BAD_REQUEST, (struct journal_ref){0, 0}, "session is longer than 127 bytes");
+        return 0;
+    }
+    error = answer_ask(h->daemon, &question, &answer, &why);
+    if (error) {
+        send_began(h, tag, error, (struct journal_ref){0, 0}, why.text);
+        return 0;
+    }
+    answer_set_readers(answer, h->number, 1); /* until the host reports for itself */
+    send_began(h, tag, 0, answer->ref, "");
+    return 0;
+}
+
+static int on_resume(struct daemon_host *h, uint64_t tag, struct control_in *in)
+{
+    char id[CONTROL_TEXT_MAX + 1];
+    struct answer *answer = NULL;
+    uint32_t app;
+
+    uint64_t grant = control_get(in);
+    control_get_string(in, id, sizeof id);
+    if (!control_done(in))
+        return -EPROTO;
+    if (daemon_grant_app(h->daemon, h->transport, grant, &app))
+        answer = answer_find(h->daemon->answers, (int)app, id);
+    if (answer)
+        send_began(h, tag, 0, answer->ref, "");
+    else
+        send_began(h, tag, UMBEL_ERROR_NOT_FOUND, (struct journal_ref){0, 0}, "no such answer");
+    return 0;
+}
+
+static int on_watch(struct daemon_host *h, uint64_t tag, struct control_in *in)
+{
+    char name[CONTROL_TEXT_MAX + 1];
+    struct journal_ref refs[WATCHED_MAX];
+    struct control_out out = {0};
+    uint64_t count = 0;
+    uint32_t app;
+
+    uint64_t grant = control_get(in);
+    control_get_string(in, name, sizeof name);
+    if (!control_done(in))
+        return -EPROTO;
+    bool allowed = daemon_grant_app(h->daemon, h->transport, grant, &app);
+    struct session *session = allowed && *name ? session_find(h->daemon->sessions, app, name) : NULL;
+    if (allowed && !*name)
+        count = answer_live_refs(h->daemon->answers, app, refs, WATCHED_MAX);
+    if (session)
+        list_for_each(link, spare, &session->streams) if (count < WATCHED_MAX)
+            refs[count++] = list_entry(link, struct answer, in_session)->ref;
+    control_begin(&out, CONTROL_WATCHED, tag);
+    control_put(&out, allowed ? 0 : UMBEL_ERROR_AUTH);
+    control_put(&out, count);
+    for (uint64_t i = 0; i < count; i++) {
+        control_put(&out, refs[i].slot);
+        control_put(&out, refs[i].generation);
+    }
+    send_frame(h, &out);
+    return 0;
+}
+
+static int on_stop(struct daemon_host *h, uint64_t tag, struct control_in *in)
+{
+    char id[CONTROL_TEXT_MAX + 1];
+    struct control_out out = {0};
+    struct answer *answer = NULL;
+    uint32_t app;
+
+    uint64_t grant = control_get(in);
+    control_get_string(in, id, sizeof id);
+    if (!control_done(in))
+        return -EPROTO;
+    if (daemon_grant_app(h->daemon, h->transport, grant, &app))
+        answer = answer_find(h->daemon->answers, (int)app, id);
+    control_begin(&out, CONTROL_STOPPED, tag);
+    control_put(&out, answer ? 0 : UMBEL_ERROR_NOT_FOUND);
+    send_frame(h, &out);
+    if (answer)
+        answer_cancel(answer);
+    return 0;
+}
+
+static int on_readers(struct daemon_host *h, struct control_in *in)
+{
+    uint64_t slot = control_get(in), generation = control_get(in), count = control_get(in);
+
+    if (!control_done(in) || slot > UINT32_MAX || generation > UINT32_MAX || count > UINT32_MAX)
+        return -EPROTO;
+    struct answer *answer =
+        answer_by_ref(h->daemon->answers, (struct journal_ref){(uint32_t)slot, (uint32_t)generation});
+    if (answer) /* else it was forgotten meanwhile */
+        answer_set_readers(answer, h->number, (uint32_t)count);
+    return 0;
+}
+
+static int frame(void *owner, struct host *host, uint32_t type, uint64_t tag, struct control_in *in)
+{
+    struct daemon_host *h = of(host);
+    struct daemon *daemon = owner;
+    int r = -EPROTO;
+
+    switch (type) {
+    case CONTROL_HELLO:
+        r = on_hello(h, in);
+        break;
+    case CONTROL_READY:
+        host_ready(host);
+        r = 0;
+        break;
+    case CONTROL_AUTH:
+        r = on_auth(h, tag, in);
+        break;
+    case CONTROL_ASK:
+        r = on_ask(h, tag, in);
+        break;
+    case CONTROL_RESUME:
+        r = on_resume(h, tag, in);
+        break;
+    case CONTROL_WATCH:
+        r = on_watch(h, tag, in);
+        break;
+    case CONTROL_STOP:
+        r = on_stop(h, tag, in);
+        break;
+    case CONTROL_READERS:
+        r = on_readers(h, in);
+        break;
+    case CONTROL_KEEP:
+        r = on_keep(h, in);
+        break;
+    case CONTROL_DRAINED:
+        h->drained = true;
+        r = 0;
+        break;
+    default:
+        break;
+    }
+    if (r == -EPROTO)
+        stats_add(daemon->stats, CORE_CONTROL_BAD, 1);
+    return r;
+}
+
+static const struct host_ops host_ops = {.prepare = prepare, .frame = frame, .ended = ended, .changed = changed};
+
+static int open_listeners(struct daemon_transport *transport, struct daemon_host *h, struct why *why)
+{
+    const struct config_transport *config = transport->config;
+
+    if (config->listen_count > HOST_LISTENERS_MAX)
+        return why_set(why, -EINVAL, "transport %s listens on %zu addresses, at most %u are possible", config->name, config->listen_count,
+                       HOST_LISTENERS_MAX);
+    for (size_t i = 0; i < config->listen_count; i++) {
+        int r = daemon_listen(&config->listen[i], config->workers > 1 && !config->listen[i].is_unix, &h->listeners[i], why);
+        if (r < 0)
+            return r;
+        h->listener_count++;
+    }
+    return 0;
+}
+
+static int create_worker(struct daemon *daemon, struct daemon_transport *transport, uint32_t index, uint32_t number, struct why *why)
+{
+    const struct config_transport *config = transport->config;
+    struct daemon_host *h = &transport->workers[index];
+    char name[80], listen[STATS_TEXT_MAX] = "";
+    size_t at = 0;
+
+    snprintf(name, sizeof name, "%.64s.%u", config->name, index);
+    h->daemon = daemon;
+    h->transport = transport;
+    h->number = number;
+    h->page.fd = h->wake = h->bus_reader = -1;
+    host_init(&h->host, daemon->loop, name, &host_ops, daemon);
+    h->row = stats_row_take(daemon->stats, CORE_TABLE_HOSTS);
+    for (size_t i = 0; i < config->listen_count && at < sizeof listen; i++)
+        at += (size_t)snprintf(listen + at, sizeof listen - at, "%s%s", i ? " " : "", config->listen[i].text);
+    row_text(h, HOST_COL_NAME, name);
+    row_text(h, HOST_COL_TRANSPORT, config->name);
+    row_text(h, HOST_COL_PLUGIN, config->plugin);
+    row_text(h, HOST_COL_LISTEN, listen);
+    row_text(h, HOST_COL_STATE, host_state_text(HOST_DOWN));
+    transport->worker_count++;
+    return open_listeners(transport, h, why);
+}
+
+int daemon_hosts_create(struct daemon *daemon, struct why *why)
+{
+    uint32_t number = 0;
+
+    daemon->transports = calloc(daemon->config->transport_count + 1, sizeof *daemon->transports);
+    if (!daemon->transports)
+        return why_set(why, -ENOMEM, "no memory for the transports");
+    for (size_t i = 0; i < daemon->config->transport_count; i++) {
+        struct daemon_transport *transport = &daemon->transports[i];
+        transport->config = &daemon->config->transports[i];
+        transport->workers = calloc(transport->config->workers, sizeof *transport->workers);
+        if (!transport->workers || kept_create(CONTROL_KEPT_MAX, &transport->kept) < 0)
+            return why_set(why, -ENOMEM, "no memory for the workers of %s", transport->config->name);
+        for (uint32_t w = 0; w < transport->config->workers; w++) {
+            int r = create_worker(daemon, transport, w, number++, why);
+            if (r < 0)
+                return r;
+        }
+    }
+    return 0;
+}
+
+#define for_each_worker(daemon, h)                                                                                                  \
+    for (size_t t_ = 0; (daemon)->transports && t_ < (daemon)->config->transport_count; t_++)                                       \
+        for (struct daemon_host *h = (daemon)->transports[t_].workers; h < (daemon)->transports[t_].workers + (daemon)->transports[t_].worker_count; h++)
+
+void daemon_hosts_start(struct daemon *daemon)
+{
+    for_each_worker(daemon, h)
+        host_start(&h->host);
+}
+
+void daemon_hosts_stop(struct daemon *daemon)
+{
+    for_each_worker(daemon, h)
+        host_stop(&h->host, h->transport->config->drain_ms);
+}
+
+bool daemon_hosts_gone(const struct daemon *daemon)
+{
+    for_each_worker(daemon, h)
+        if (h->host.state != HOST_DOWN)
+            return false;
+    return true;
+}
+
+void daemon_hosts_tick(struct daemon *daemon, uint64_t now_ns)
+{
+    for_each_worker(daemon, h)
+    {
+        if (!h->page.base)
+            continue;
+        /* one copy of what the host may scribble over at any time */
+        uint64_t beat = atomic_load_explicit(&page_of(h)->beat_ns, memory_order_relaxed);
+        row_u64(h, HOST_COL_CURSOR, atomic_load_explicit(&page_of(h)->cursor, memory_order_relaxed));
+        row_u64(h, HOST_COL_BEAT, beat);
+        if (h->host.state == HOST_RUNNING && (int64_t)(now_ns - beat) > (int64_t)(DAEMON_HANG_S * CLOCK_S))
+            host_kill(&h->host, "it has shown no sign of life for 20 s");
+    }
+}
+
+void daemon_hosts_free(struct daemon *daemon)
+{
+    for_each_worker(daemon, h)
+    {
+        char path[4096];
+        host_free(&h->host);
+        release(h);
+        snprintf(path, sizeof path, "%s/stats/host-%s", daemon->config->runtime_dir, h->host.name);
+        remove(path);
+        for (size_t i = 0; i < h->listener_count; i++)
+            fd_close(&h->listeners[i]);
+    }
+    for (size_t i = 0; daemon->transports && i < daemon->config->transport_count; i++) {
+        for (size_t k = 0; k < daemon->transports[i].config->listen_count; k++)
+            if (daemon->transports[i].config->listen[k].is_unix)
+                remove(daemon->transports[i].config->listen[k].host);
+        free(daemon->transports[i].workers);
+        kept_free(daemon->transports[i].kept);
+    }
+    free(daemon->transports);
+    daemon->transports = NULL;
+}

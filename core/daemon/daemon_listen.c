@@ -1,0 +1,77 @@
+/* daemon/daemon_listen.c - the sockets clients connect to, opened by the core so that a host's restart never refuses a connection. */
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "core/base/fd.h"
+#include "core/daemon/daemon.h"
+
+#define BACKLOG 4096
+
+static int bind_unix(const struct config_listen *listen_at, int *ret_fd, struct why *why)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stat st;
+    int fd;
+
+    if (strlen(listen_at->host) >= sizeof address.sun_path)
+        return why_set(why, -ENAMETOOLONG, "listen %s: the path is longer than %zu bytes", listen_at->text, sizeof address.sun_path - 1);
+    strcpy(address.sun_path, listen_at->host);
+    if (stat(listen_at->host, &st) == 0 && S_ISSOCK(st.st_mode))
+        unlink(listen_at->host); /* left over: the runtime directory's lock says no other core serves it */
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd == -1 || bind(fd, (struct sockaddr *)&address, sizeof address) == -1) {
+        int error = errno;
+        fd_close(&fd);
+        return why_errno(why, error, "cannot listen on %s", listen_at->text);
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+static int bind_tcp(const struct config_listen *listen_at, bool reuse_port, int *ret_fd, struct why *why)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE}, *found;
+    char port[8];
+    int on = 1, fd;
+
+    snprintf(port, sizeof port, "%u", listen_at->port);
+    if (getaddrinfo(*listen_at->host ? listen_at->host : NULL, port, &hints, &found) != 0)
+        return why_set(why, -EINVAL, "listen %s: not a numeric address", listen_at->text);
+    fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd != -1) {
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        if (reuse_port)
+            setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    }
+    if (fd == -1 || bind(fd, found->ai_addr, found->ai_addrlen) == -1) {
+        int error = errno;
+        fd_close(&fd);
+        freeaddrinfo(found);
+        return why_errno(why, error, "cannot listen on %s", listen_at->text);
+    }
+    freeaddrinfo(found);
+    *ret_fd = fd;
+    return 0;
+}
+
+int daemon_listen(const struct config_listen *listen_at, bool reuse_port, int *ret_fd, struct why *why)
+{
+    int fd = -1;
+    int r = listen_at->is_unix ? bind_unix(listen_at, &fd, why) : bind_tcp(listen_at, reuse_port, &fd, why);
+
+    if (r < 0)
+        return r;
+    if (listen(fd, BACKLOG) == -1) {
+        r = why_errno(why, errno, "cannot listen on %s", listen_at->text);
+        fd_close(&fd);
+        return r;
+    }
+    *ret_fd = fd;
+    return 0;
+}

@@ -1,0 +1,346 @@
+/* host/host_channel.c - the host's end of the control channel. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+
+#include <umbel/json.h>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/host/hosting.h"
+
+#define CORE_GONE_DRAIN_MS 2000u /* how long clients may take to hear their end when the core has died */
+
+struct control_out *host_channel_begin(struct hosting *hosting, enum control_type type, uint64_t tag)
+{
+    control_begin(&hosting->out, type, tag);
+    return &hosting->out;
+}
+
+int host_channel_send(struct hosting *hosting)
+{
+    if (hosting->core_gone || !hosting->channel)
+        return -EPIPE;
+    if (!control_end(&hosting->out))
+        return -EMSGSIZE;
+    if (evbuffer_get_length(bufferevent_get_output(hosting->channel)) > HOSTING_CHANNEL_MAX)
+        return -EAGAIN;
+    return bufferevent_write(hosting->channel, hosting->out.data, hosting->out.size) == 0 ? 0 : -ENOMEM;
+}
+
+struct host_request *host_request_new(struct hosting *hosting, enum host_request_kind kind, struct umbel_client *client, uint64_t tag)
+{
+    struct host_request *request = calloc(1, sizeof *request);
+
+    if (!request)
+        return NULL;
+    *request = (struct host_request){.number = ++hosting->next_request, .kind = kind, .client = client, .tag = tag};
+    list_append(&client->requests, &request->in_client);
+    struct host_request **bucket = &hosting->requests[request->number % HOSTING_REQUEST_BUCKETS];
+    request->next = *bucket;
+    *bucket = request;
+    return request;
+}
+
+void host_request_free(struct hosting *hosting, struct host_request *request)
+{
+    struct host_request **link = &hosting->requests[request->number % HOSTING_REQUEST_BUCKETS];
+
+    while (*link != request)
+        link = &(*link)->next;
+    *link = request->next;
+    if (request->client)
+        list_remove(&request->in_client);
+    free(request);
+}
+
+struct host_request *host_request_find(struct hosting *hosting, uint64_t number)
+{
+    struct host_request *request = hosting->requests[number % HOSTING_REQUEST_BUCKETS];
+
+    while (request && request->number != number)
+        request = request->next;
+    return request;
+}
+
+static void add_option(struct hosting *hosting, const char *name, uint32_t type, const char *text, int64_t integer)
+{
+    struct config_section *section = &hosting->section;
+    struct config_value *values = realloc(section->values, (section->value_count + 1) * sizeof *values);
+
+    if (!values)
+        return;
+    section->values = values;
+    values[section->value_count++] =
+        (struct config_value){.name = strdup(name), .type = type, .text = strdup(text), .integer = integer};
+}
+
+static int on_welcome(struct hosting *hosting, struct control_in *in)
+{
+    char tls_cert[4096], tls_key[4096], why[160];
+
+    control_get_string(in, hosting->transport_name, sizeof hosting->transport_name);
+    struct span options = control_get_text(in, CONTROL_BODY_MAX);
+    control_get_string(in, tls_cert, sizeof tls_cert);
+    control_get_string(in, tls_key, sizeof tls_key);
+    hosting->max_connections = (uint32_t)control_get(in);
+    hosting->connect_rate = (uint32_t)control_get(in);
+    uint64_t slow_client_s = control_get(in), drain_ms = control_get(in);
+    if (!control_done(in) || hosting->welcomed)
+        return -EPROTO;
+    struct umbel_json *json = umbel_json_parse(options.data, options.size, why, sizeof why);
+    int r = json ? config_section_parse(json, &hosting->section) : -EPROTO;
+    umbel_json_free(json);
+    if (r < 0)
+        return r;
+    add_option(hosting, "tls_cert", UMBEL_OPTION_TEXT, tls_cert, 0);
+    add_option(hosting, "tls_key", UMBEL_OPTION_TEXT, tls_key, 0);
+    add_option(hosting, "max_connections", UMBEL_OPTION_INTEGER, "", hosting->max_connections);
+    add_option(hosting, "slow_client_s", UMBEL_OPTION_INTEGER, "", (int64_t)slow_client_s);
+    add_option(hosting, "drain_ms", UMBEL_OPTION_INTEGER, "", (int64_t)drain_ms);
+    hosting->api.transport = hosting->transport_name;
+    hosting->welcomed = true;
+    r = hosting->transport.open(&hosting->api, (const struct umbel_config *)(const void *)&hosting->section, &hosting->self);
+    if (r < 0) {
+        log_error("the plugin did not open: %s", strerror(-r));
+        hosting->exit_status = 1;
+        hosting->done = true;
+        return 0;
+    }
+    host_channel_begin(hosting, CONTROL_READY, 0);
+    return host_channel_send(hosting);
+}
+
+static int on_kept(struct hosting *hosting, struct control_in *in)
+{
+    char key[CONTROL_TEXT_MAX + 1];
+
+    control_get_string(in, key, sizeof key);
+    struct span value = control_get_text(in, CONTROL_VALUE_MAX);
+    return control_done(in) ? kept_set(hosting->kept, key, value.data, value.size) : -EPROTO;
+}
+
+static void on_authed(struct host_request *request, struct control_in *in)
+{
+    struct umbel_client *client = request->client;
+    char app[JOURNAL_NAME_MAX], text[CONTROL_TEXT_MAX + 1];
+
+    uint32_t error = (uint32_t)control_get(in);
+    uint64_t grant = control_get(in);
+    control_get_string(in, app, sizeof app);
+    control_get_string(in, text, sizeof text);
+    if (!client)
+        return;
+    if (!error && grant) {
+        client->grant = grant;
+        memcpy(client->app, app, sizeof client->app);
+        client->row_dirty = true;
+    }
+    client->codec->authorized(client->data, error, text);
+}
+
+/* Nobody waits for this answer any more: the core counted one reader here for us. */
+static void disown(struct hosting *hosting, struct journal_ref ref)
+{
+    struct host_feed *feed = host_feed_get(hosting, ref);
+
+    if (feed) {
+        feed->told = feed->told ? feed->told : 1;
+        host_feed_report_later(feed);
+    }
+}
+
+/* An answer of this session may have begun while the client was asking: its watches were held back until now. */
+static void look_again(struct hosting *hosting, struct umbel_client *client)
+{
+    list_for_each(link, spare, &client->watches) {
+        struct host_watch *watch = list_entry(link, struct host_watch, in_client);
+        struct host_request *request = host_request_new(hosting, HOST_REQUEST_WATCH, client, watch->tag);
+        if (!request)
+            return;
+        struct control_out *out = host_channel_begin(hosting, CONTROL_WATCH, request->number);
+        control_put(out, client->grant);
+        control_put_text(out, watch->session, strlen(watch->session));
+        if (host_channel_send(hosting) < 0)
+            host_request_free(hosting, request);
+    }
+}
+
+static void on_began(struct hosting *hosting, struct host_request *request, struct control_in *in)
+{
+    struct umbel_client *client = request->client;
+    char text[WHY_MAX];
+
+    uint32_t error = (uint32_t)control_get(in);
+    struct journal_ref ref = {.slot = (uint32_t)control_get(in)};
+    ref.generation = (uint32_t)control_get(in);
+    control_get_string(in, text, sizeof text);
+    if (!client) {
+        if (!error && request->kind == HOST_REQUEST_ASK)
+            disown(hosting, ref);
+        return;
+    }
+    if (error) {
+        client->codec->refused(client->data, request->tag, error, text);
+    } else {
+        if (request->kind == HOST_REQUEST_ASK) {
+            struct host_feed *feed = host_feed_get(hosting, ref);
+            if (feed && !feed->told)
+                feed->told = 1; /* the core's own count for the asker */
+        }
+        host_reader_begin(hosting, client, request->tag, ref, request->position);
+    }
+    if (request->kind == HOST_REQUEST_ASK && !client->dead && --client->pending_asks == 0)
+        look_again(hosting, client);
+}
+
+static void on_watched(struct hosting *hosting, struct host_request *request, struct control_in *in)
+{
+    struct umbel_client *client = request->client;
+
+    uint32_t error = (uint32_t)control_get(in);
+    uint64_t count = control_get(in);
+    if (client && error)
+        client->codec->refused(client->data, request->tag, error, "");
+    for (uint64_t i = 0; i < count && !in->failed; i++) {
+        struct journal_ref ref = {.slot = (uint32_t)control_get(in)};
+        ref.generation = (uint32_t)control_get(in);
+        if (request->client)
+            host_watch_open(hosting, ref); /* for every watcher of that session: those that have it already are passed over */
+    }
+}
+
+static int on_answer(struct hosting *hosting, uint32_t type, uint64_t tag, struct control_in *in)
+{
+    struct host_request *request = host_request_find(hosting, tag);
+
+    if (!request)
+        return -EPROTO;
+    switch (type) {
+    case CONTROL_AUTHED:
+        on_authed(request, in);
+        break;
+    case CONTROL_BEGAN:
+        on_began(hosting, request, in);
+        break;
+    case CONTROL_WATCHED:
+        on_watched(hosting, request, in);
+        break;
+    default: /* STOPPED */
+        if (control_get(in) && request->client && request->tag)
+            request->client->codec->refused(request->client->data, request->tag, UMBEL_ERROR_NOT_FOUND, "no such answer");
+        break;
+    }
+    host_request_free(hosting, request);
+    return control_done(in) ? 0 : -EPROTO;
+}
+
+static int frame(void *owner, uint32_t type, uint64_t tag, struct control_in *in)
+{
+    struct hosting *hosting = owner;
+
+    switch (type) {
+    case CONTROL_WELCOME:
+        return on_welcome(hosting, in);
+    case CONTROL_KEPT:
+        return on_kept(hosting, in);
+    case CONTROL_AUTHED:
+    case CONTROL_BEGAN:
+    case CONTROL_WATCHED:
+    case CONTROL_STOPPED:
+        return on_answer(hosting, type, tag, in);
+    case CONTROL_DRAIN: {
+        uint64_t ms = control_get(in);
+        if (!hosting->draining && hosting->self) {
+            hosting->draining = true;
+            hosting->drain_until_ns = clock_now_ns() + ms * CLOCK_MS;
+            hosting->transport.drain(hosting->self, (uint32_t)ms);
+        } else if (!hosting->self) {
+            hosting->done = true;
+        }
+        return 0;
+    }
+    case CONTROL_RELOAD:
+        if (hosting->self && hosting->transport.reload)
+            hosting->transport.reload(hosting->self);
+        return 0;
+    default:
+        return -EPROTO;
+    }
+}
+
+/* The core is gone: what runs here is ended honestly in each protocol, then this process ends too. */
+static void core_gone(struct hosting *hosting, const char *how)
+{
+    if (hosting->core_gone)
+        return;
+    log_error("the core is gone (%s): clients are told and this host ends", how);
+    hosting->core_gone = true;
+    hosting->exit_status = 1;
+    alarm(10); /* whatever happens from here on, this process ends */
+    if (!hosting->self) {
+        hosting->done = true;
+        return;
+    }
+    host_feeds_fail(hosting);
+    if (!hosting->draining)
+        hosting->transport.drain(hosting->self, CORE_GONE_DRAIN_MS);
+    hosting->draining = true;
+    hosting->drain_until_ns = clock_now_ns() + CORE_GONE_DRAIN_MS * CLOCK_MS;
+}
+
+static void channel_readable(struct bufferevent *channel, void *owner)
+{
+    struct hosting *hosting = owner;
+    struct evbuffer *input = bufferevent_get_input(channel);
+    size_t size;
+
+    while ((size = evbuffer_get_contiguous_space(input)) > 0) {
+        int r = control_feed(&hosting->parser, (const char *)evbuffer_pullup(input, (ev_ssize_t)size), size, frame, hosting);
+        evbuffer_drain(input, size);
+        if (r < 0) {
+            log_error("a frame of the core makes no sense: %s", strerror(-r));
+            core_gone(hosting, "protocol");
+            return;
+        }
+    }
+}
+
+static void channel_event(struct bufferevent *channel, short what, void *owner)
+{
+    (void)channel;
+    core_gone(owner, what & BEV_EVENT_EOF ? "it closed the channel" : "the channel failed");
+}
+
+int host_channel_open(struct hosting *hosting, struct why *why)
+{
+    const struct umbel_transport *transport = &hosting->transport;
+
+    hosting->channel = bufferevent_socket_new(hosting->base, CONTROL_FD_CHANNEL, BEV_OPT_CLOSE_ON_FREE);
+    if (!hosting->channel)
+        return why_set(why, -ENOMEM, "no memory for the control channel");
+    bufferevent_setcb(hosting->channel, channel_readable, NULL, channel_event, hosting);
+    bufferevent_enable(hosting->channel, EV_READ | EV_WRITE);
+    struct control_out *out = host_channel_begin(hosting, CONTROL_HELLO, 0);
+    control_put(out, CONTROL_VERSION);
+    control_put_text(out, transport->name, strlen(transport->name));
+    control_put_text(out, transport->version, strlen(transport->version));
+    return host_channel_send(hosting);
+}
+
+void host_channel_close(struct hosting *hosting)
+{
+    if (hosting->channel)
+        bufferevent_free(hosting->channel);
+    hosting->channel = NULL;
+    control_parser_free(&hosting->parser);
+    control_out_free(&hosting->out);
+    for (uint32_t i = 0; i < HOSTING_REQUEST_BUCKETS; i++)
+        while (hosting->requests[i])
+            host_request_free(hosting, hosting->requests[i]);
+}

@@ -1,0 +1,319 @@
+/* host/host_client.c - clients, and what they ask of the core. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/host/hosting.h"
+
+struct umbel_client *host_client_open(const struct umbel_host *host, const struct umbel_codec *codec, void *self, void *data,
+                                      const char *peer)
+{
+    struct hosting *hosting = host->context;
+    struct umbel_client *client = NULL;
+
+    if (hosting->client_count < hosting->max_connections)
+        client = calloc(1, sizeof *client);
+    if (!client) {
+        stats_add(hosting->stats, HOST_CLIENTS_REFUSED, 1);
+        return NULL;
+    }
+    *client = (struct umbel_client){.hosting = hosting, .codec = codec, .self = self, .data = data};
+    list_init(&client->readers);
+    list_init(&client->watches);
+    list_init(&client->requests);
+    list_append(&hosting->clients, &client->link);
+    client->row = stats_row_take(hosting->stats, HOST_TABLE_CLIENTS);
+    if (client->row != UINT32_MAX) {
+        stats_row_text(hosting->stats, HOST_TABLE_CLIENTS, client->row, CLIENT_COL_PEER, peer);
+        stats_row_text(hosting->stats, HOST_TABLE_CLIENTS, client->row, CLIENT_COL_STATE, "new");
+        stats_row_u64(hosting->stats, HOST_TABLE_CLIENTS, client->row, CLIENT_COL_CONNECTED, clock_now_ns());
+    }
+    stats_set(hosting->stats, HOST_CLIENTS, ++hosting->client_count);
+    stats_add(hosting->stats, HOST_CLIENTS_TOTAL, 1);
+    return client;
+}
+
+static uint32_t watch_bucket(const char *app, const char *session)
+{
+    uint32_t hash = 2166136261u;
+
+    for (; *app; app++)
+        hash = (hash ^ (unsigned char)*app) * 16777619u;
+    for (; *session; session++)
+        hash = (hash ^ (unsigned char)*session) * 16777619u;
+    return hash % HOSTING_WATCH_BUCKETS;
+}
+
+/* While anybody watches, each new stream is worth a look; else only the streams with readers here. */
+static void watch_interest(struct hosting *hosting)
+{
+    ring_wake_interest_all(hosting->page, hosting->watch_count > 0);
+    for (uint32_t bit = 0; hosting->watch_count == 0 && bit < 64 * RING_INTEREST_WORDS; bit++)
+        if (hosting->interest_uses[bit])
+            ring_wake_interest(hosting->page, bit, true);
+}
+
+static void watch_kill(struct host_watch *watch)
+{
+    struct hosting *hosting = watch->client->hosting;
+
+    if (watch->dead)
+        return;
+    watch->dead = true;
+    list_remove(&watch->in_client);
+    list_append(&hosting->dead_watches, &watch->in_client);
+    if (--hosting->watch_count == 0)
+        watch_interest(hosting);
+}
+
+void host_client_close(struct umbel_client *client)
+{
+    struct hosting *hosting;
+
+    if (!client || client->dead)
+        return;
+    hosting = client->hosting;
+    client->dead = true;
+    list_for_each(link, spare, &client->readers)
+        host_reader_kill(list_entry(link, struct umbel_reader, in_client));
+    list_for_each(watch_link, watch_spare, &client->watches)
+        watch_kill(list_entry(watch_link, struct host_watch, in_client));
+    list_for_each(request_link, request_spare, &client->requests) {
+        list_entry(request_link, struct host_request, in_client)->client = NULL;
+        list_remove(request_link);
+    }
+    if (client->row != UINT32_MAX)
+        stats_row_release(hosting->stats, HOST_TABLE_CLIENTS, client->row);
+    list_remove(&client->link);
+    list_append(&hosting->dead_clients, &client->link);
+    stats_set(hosting->stats, HOST_CLIENTS, --hosting->client_count);
+}
+
+/* Sends what host_channel_begin started; on failure the request is forgotten again. */
+static int send_request(struct hosting *hosting, struct host_request *request)
+{
+    int r = host_channel_send(hosting);
+
+    if (r < 0)
+        host_request_free(hosting, request);
+    return r;
+}
+
+void host_authorize(struct umbel_client *client, const struct umbel_credential *credentials, uint32_t count)
+{
+    struct hosting *hosting = client->hosting;
+    struct host_request *request = host_request_new(hosting, HOST_REQUEST_AUTH, client, 0);
+
+    if (!request) {
+        client->codec->authorized(client->data, UMBEL_ERROR_INTERNAL, "");
+        return;
+    }
+    struct control_out *out = host_channel_begin(hosting, CONTROL_AUTH, request->number);
+    control_put(out, count);
+    for (uint32_t i = 0; i < count; i++) {
+        control_put(out, credentials[i].kind);
+        control_put_text(out, credentials[i].value, credentials[i].size);
+    }
+    if (send_request(hosting, request) < 0)
+        client->codec->authorized(client->data, UMBEL_ERROR_INTERNAL, "");
+}
+
+static void put_string(struct control_out *out, const char *text)
+{
+    control_put_text(out, text ? text : "", text ? strlen(text) : 0);
+}
+
+static int check_asker(const struct umbel_client *client, const char *text)
+{
+    if (client->dead || client->hosting->core_gone)
+        return -EPIPE;
+    if (!client->grant)
+        return -EPERM;
+    return text && strlen(text) > CONTROL_TEXT_MAX ? -EMSGSIZE : 0;
+}
+
+int host_ask(struct umbel_client *client, uint64_t tag, const struct umbel_request *request)
+{
+    struct hosting *hosting = client->hosting;
+    int r = check_asker(client, request->session);
+
+    if (r == 0)
+        r = check_asker(client, request->model);
+    if (r < 0)
+        return r;
+    struct host_request *pending = host_request_new(hosting, HOST_REQUEST_ASK, client, tag);
+    if (!pending)
+        return -ENOMEM;
+    struct control_out *out = host_channel_begin(hosting, CONTROL_ASK, pending->number);
+    control_put(out, client->grant);
+    control_put(out, request->flags);
+    put_string(out, request->session);
+    put_string(out, request->model);
+    control_put_text(out, request->messages, request->messages_size);
+    control_put_text(out, request->parameters ? request->parameters : "", request->parameters ? request->parameters_size : 0);
+    r = send_request(hosting, pending);
+    if (r < 0)
+        return r;
+    client->pending_asks++;
+    client->questions++;
+    client->row_dirty = true;
+    stats_add(hosting->stats, HOST_QUESTIONS, 1);
+    return 0;
+}
+
+int host_watch(struct umbel_client *client, uint64_t tag, const char *session)
+{
+    struct hosting *hosting = client->hosting;
+    int r = check_asker(client, session);
+
+    if (r < 0)
+        return r;
+    if (strlen(session) >= JOURNAL_SESSION_MAX)
+        return -EMSGSIZE;
+    struct host_request *request = host_request_new(hosting, HOST_REQUEST_WATCH, client, tag);
+    struct host_watch *watch = calloc(1, sizeof *watch);
+    if (!request || !watch) {
+        if (request)
+            host_request_free(hosting, request);
+        free(watch);
+        return -ENOMEM;
+    }
+    *watch = (struct host_watch){.client = client, .tag = tag};
+    strcpy(watch->session, session);
+    uint32_t bucket = watch_bucket(client->app, session);
+    watch->next = hosting->watches[bucket];
+    hosting->watches[bucket] = watch;
+    list_append(&client->watches, &watch->in_client);
+    if (hosting->watch_count++ == 0)
+        watch_interest(hosting); /* from here on no new stream is missed; the core's answer names those that run already */
+    struct control_out *out = host_channel_begin(hosting, CONTROL_WATCH, request->number);
+    control_put(out, client->grant);
+    put_string(out, session);
+    r = send_request(hosting, request);
+    if (r < 0)
+        watch_kill(watch);
+    return r;
+}
+
+void host_unwatch(struct umbel_client *client, uint64_t tag)
+{
+    list_for_each(link, spare, &client->watches) {
+        struct host_watch *watch = list_entry(link, struct host_watch, in_client);
+        if (watch->tag == tag)
+            watch_kill(watch);
+    }
+}
+
+static bool reads_already(const struct umbel_client *client, struct journal_ref ref)
+{
+    list_for_each(link, spare, &client->readers) {
+        const struct journal_ref *has = &list_entry(link, struct umbel_reader, in_client)->feed->cursor.ref;
+        if (has->slot == ref.slot && has->generation == ref.generation)
+            return true;
+    }
+    return false;
+}
+
+static void watch_open_in(struct hosting *hosting, const struct journal_identity *identity, const char *session, struct journal_ref ref)
+{
+    for (struct host_watch *watch = hosting->watches[watch_bucket(identity->app, session)]; watch; watch = watch->next)
+        if (!watch->dead && strcmp(watch->session, session) == 0 && strcmp(watch->client->app, identity->app) == 0 &&
+            watch->client->pending_asks == 0 && !reads_already(watch->client, ref))
+            host_reader_begin(hosting, watch->client, watch->tag, ref, 0);
+}
+
+void host_watch_open(struct hosting *hosting, struct journal_ref ref)
+{
+    struct journal_identity identity;
+
+    if (journal_identity(&hosting->journal, ref, &identity) < 0 || identity.session[0] == '\0')
+        return;
+    identity.app[sizeof identity.app - 1] = identity.session[sizeof identity.session - 1] = '\0';
+    watch_open_in(hosting, &identity, identity.session, ref);
+    watch_open_in(hosting, &identity, "", ref); /* who watches every session of the app */
+}
+
+int host_resume(struct umbel_client *client, uint64_t tag, const char *stream_id, uint64_t position)
+{
+    struct hosting *hosting = client->hosting;
+    int r = check_asker(client, stream_id);
+
+    if (r < 0)
+        return r;
+    struct host_request *request = host_request_new(hosting, HOST_REQUEST_RESUME, client, tag);
+    if (!request)
+        return -ENOMEM;
+    request->position = position;
+    struct control_out *out = host_channel_begin(hosting, CONTROL_RESUME, request->number);
+    control_put(out, client->grant);
+    put_string(out, stream_id);
+    return send_request(hosting, request);
+}
+
+void host_abandon(struct umbel_client *client, uint64_t tag)
+{
+    list_for_each(link, spare, &client->requests) {
+        struct host_request *request = list_entry(link, struct host_request, in_client);
+        if (request->tag == tag && (request->kind == HOST_REQUEST_ASK || request->kind == HOST_REQUEST_RESUME)) {
+            if (request->kind == HOST_REQUEST_ASK)
+                client->pending_asks--;
+            request->client = NULL;
+            list_remove(link);
+        }
+    }
+}
+
+int host_stop_stream(struct umbel_client *client, uint64_t tag, const char *stream_id)
+{
+    struct hosting *hosting = client->hosting;
+    int r = check_asker(client, stream_id);
+
+    if (r < 0)
+        return r;
+    struct host_request *request = host_request_new(hosting, HOST_REQUEST_STOP, client, tag);
+    if (!request)
+        return -ENOMEM;
+    struct control_out *out = host_channel_begin(hosting, CONTROL_STOP, request->number);
+    control_put(out, client->grant);
+    put_string(out, stream_id);
+    return send_request(hosting, request);
+}
+
+static const char *state_of(const struct umbel_client *client)
+{
+    const char *state = list_is_empty(&client->requests) ? "idle" : "waiting";
+
+    if (!client->grant)
+        return "new";
+    list_for_each(link, spare, &client->readers) {
+        if (!list_entry(link, struct umbel_reader, in_client)->ready)
+            return "slow";
+        state = "streaming";
+    }
+    return state;
+}
+
+void host_client_rows(struct hosting *hosting)
+{
+    list_for_each(link, spare, &hosting->clients) {
+        struct umbel_client *client = list_entry(link, struct umbel_client, link);
+        uint64_t readers = 0;
+        if (!client->row_dirty || client->row == UINT32_MAX)
+            continue;
+        client->row_dirty = false;
+        list_for_each(reader_link, reader_spare, &client->readers) {
+            struct umbel_reader *reader = list_entry(reader_link, struct umbel_reader, in_client);
+            client->position = reader->level ? reader->feed->flushed.text : reader->cursor.text;
+            readers++;
+        }
+        client->row_dirty = readers > 0; /* its place goes on moving */
+        stats_row_text(hosting->stats, HOST_TABLE_CLIENTS, client->row, CLIENT_COL_APP, client->app);
+        stats_row_text(hosting->stats, HOST_TABLE_CLIENTS, client->row, CLIENT_COL_STATE, state_of(client));
+        stats_row_text(hosting->stats, HOST_TABLE_CLIENTS, client->row, CLIENT_COL_STREAM, client->stream);
+        stats_row_u64(hosting->stats, HOST_TABLE_CLIENTS, client->row, CLIENT_COL_READERS, readers);
+        stats_row_u64(hosting->stats, HOST_TABLE_CLIENTS, client->row, CLIENT_COL_POSITION, client->position);
+        stats_row_u64(hosting->stats, HOST_TABLE_CLIENTS, client->row, CLIENT_COL_DELIVERED, client->delivered);
+        stats_row_u64(hosting->stats, HOST_TABLE_CLIENTS, client->row, CLIENT_COL_QUESTIONS, client->questions);
+    }
+}

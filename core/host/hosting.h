@@ -1,0 +1,216 @@
+/* host/hosting.h - the host process's own state: one plugin, one loop, one thread.
+ *
+ *   control channel --> clients (who may ask) --> readers (a client's place on a stream) --> feeds (a stream with readers here)
+ *   ring --> feeds: what is new, merged --> encoded once per variant --> written to each reader that is level and ready
+ *   journal --> feeds that were lapped; readers that were full, came late or came back
+ * Objects that callbacks may still stand on are only marked dead and freed at the end of the turn (hosting_sweep). */
+#ifndef HOSTING_H
+#define HOSTING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <umbel/host.h>
+#include <umbel/transport.h>
+
+#include "core/base/kept.h"
+#include "core/base/list.h"
+#include "core/base/why.h"
+#include "core/config/config.h"
+#include "core/control/control.h"
+#include "core/metrics/host_stats.h"
+#include "core/ring/journal_reader.h"
+#include "core/ring/ring_reader.h"
+#include "core/ring/ring_wake.h"
+
+struct event;
+struct event_base;
+struct bufferevent;
+
+#define HOSTING_HOOKS_MAX 8u
+#define HOSTING_RING_TURN 4096u              /* ring records taken in one turn */
+#define HOSTING_CATCHUP_TURN 256u            /* merged deliveries made in one turn */
+#define HOSTING_TEXT_MAX 65536u              /* bytes of one merged event, unless the reader wants less */
+#define HOSTING_PENDING_MAX (1u << 20)       /* bytes of a feed's news in one turn */
+#define HOSTING_REQUEST_BUCKETS 4096u
+#define HOSTING_WATCH_BUCKETS 4096u
+#define HOSTING_CHANNEL_MAX (16u << 20)      /* bytes waiting for the core: over it requests are refused */
+#define HOSTING_ID_SIZE 42                   /* "chatcmpl-", 32 digits, zero */
+
+struct umbel_client {
+    struct hosting *hosting;
+    const struct umbel_codec *codec;
+    void *self, *data;
+    uint64_t grant; /* 0 until authorized */
+    bool dead, row_dirty;
+    uint32_t row, pending_asks;
+    uint64_t delivered, questions;
+    struct list link;     /* hosting.clients, or hosting.dead_clients */
+    struct list readers;  /* umbel_reader.in_client */
+    struct list watches;  /* host_watch.in_client */
+    struct list requests; /* host_request.in_client */
+    char app[JOURNAL_NAME_MAX];
+    char stream[HOSTING_ID_SIZE]; /* the newest answer, for lists */
+    uint64_t position;
+};
+
+/* One question to the core that has no answer yet. */
+enum host_request_kind { HOST_REQUEST_AUTH, HOST_REQUEST_ASK, HOST_REQUEST_RESUME, HOST_REQUEST_WATCH, HOST_REQUEST_STOP };
+struct host_request {
+    uint64_t number; /* the tag on the channel */
+    enum host_request_kind kind;
+    struct umbel_client *client; /* NULL: gone or abandoned */
+    uint64_t tag;                /* the plugin's */
+    uint64_t position;           /* RESUME */
+    struct host_request *next;
+    struct list in_client;
+};
+
+struct host_watch {
+    struct umbel_client *client;
+    uint64_t tag;
+    bool dead;
+    struct host_watch *next; /* bucket */
+    struct list in_client;
+    char session[JOURNAL_SESSION_MAX];
+};
+
+struct host_news { /* one merged event that the feed's level readers have not had yet */
+    uint32_t kind;
+    size_t offset, size; /* in host_feed.bytes */
+    uint64_t position, arrival_ns;
+};
+
+struct host_feed {
+    struct hosting *hosting;
+    struct journal_cursor cursor;  /* everything before it has been taken, into news or earlier */
+    struct journal_cursor flushed; /* everything before it has been offered to the level readers */
+    struct umbel_stream stream;
+    char id[HOSTING_ID_SIZE];
+    struct journal_identity identity;
+    struct journal_ending ending;
+    bool closed;    /* ending is known and cursor stands at the end of the log */
+    bool dirty;     /* in hosting.dirty */
+    bool unfinished_sync;
+    struct list in_dirty, in_reports, in_feeds;
+    struct list readers; /* umbel_reader.in_feed */
+    uint32_t reader_count, told;
+    uint64_t told_ns;
+    struct host_news *news;
+    size_t news_count, news_capacity;
+    struct umbel_out bytes;
+};
+
+struct umbel_reader {
+    struct host_feed *feed;
+    struct umbel_client *client;
+    uint64_t tag;
+    struct umbel_reader_options options;
+    struct journal_cursor cursor; /* its own place while it is not level */
+    uint64_t begun_at;            /* position at which it began */
+    bool level, ready, opened, dead, queued;
+    struct list in_feed, in_client, in_catchup;
+};
+
+struct hosting {
+    struct umbel_host api; /* what the plugin sees; api.context = this */
+    struct umbel_transport transport; /* checked copy */
+    void *plugin, *self;
+    char name[80];
+    struct event_base *base;
+    struct event *wake_event, *tick_event, *wait_event;
+    struct bufferevent *channel;
+    struct control_parser parser;
+    struct control_out out;
+    struct ring_memory ring_memory, journal_memory, page_memory;
+    struct ring_reader ring;
+    struct journal_reader journal;
+    struct ring_reader_page *page;
+    struct stats_page *stats;
+    struct config_section section; /* the plugin's options and the common ones */
+    char transport_name[JOURNAL_NAME_MAX];
+    uint32_t listener_count, max_connections, connect_rate;
+    struct kept *kept;
+
+    struct {
+        int (*turn)(void *arg);
+        void *arg;
+    } hooks[HOSTING_HOOKS_MAX];
+    uint32_t hook_count;
+
+    struct host_feed **feeds; /* by journal slot */
+    struct list all_feeds, dirty, reports, catchup;
+    struct list clients, dead_clients;
+    uint32_t client_count, watch_count, reader_count, feed_count;
+    struct host_request *requests[HOSTING_REQUEST_BUCKETS];
+    uint64_t next_request;
+    struct host_watch *watches[HOSTING_WATCH_BUCKETS];
+    uint32_t interest_uses[64 * RING_INTEREST_WORDS];
+    struct list dead_readers, dead_watches;
+    char *scratch;            /* HOSTING_TEXT_MAX bytes for reading back */
+    size_t scratch_size;
+    struct umbel_out encoded; /* for one reader alone */
+    bool welcomed, draining, drained, core_gone, done;
+    int exit_status;
+    uint64_t drain_until_ns;
+    struct {
+        uint8_t address[16];
+        uint64_t second;
+        uint32_t count;
+    } rates[4096];
+};
+
+/* host_feed.c */
+struct host_feed *host_feed_get(struct hosting *hosting, struct journal_ref ref); /* NULL: stale or no memory */
+/* host_reader_begin - gives the client a place on the stream; tells the plugin (began or refused). */
+void host_reader_begin(struct hosting *hosting, struct umbel_client *client, uint64_t tag, struct journal_ref ref, uint64_t position);
+void host_reader_kill(struct umbel_reader *reader);
+void host_feed_record(struct hosting *hosting, const struct ring_record *record);
+void host_feed_sync(struct host_feed *feed);       /* takes what the journal has beyond the feed's place */
+void host_feeds_lapped(struct hosting *hosting);   /* the ring has overtaken us */
+void host_feeds_flush(struct hosting *hosting);    /* delivers news and makes merged deliveries; bounded */
+void host_feeds_fail(struct hosting *hosting);     /* the core is gone: every running answer ends honestly */
+bool host_feeds_busy(const struct hosting *hosting);
+void host_reports(struct hosting *hosting, uint64_t now_ns);
+void host_feed_report_later(struct host_feed *feed);
+void host_reader_make_ready(struct umbel_reader *reader);
+
+/* host_encode.c */
+int host_encode_news(const struct host_feed *feed, const struct umbel_reader *reader, struct umbel_out *out);
+int host_encode_one(const struct host_feed *feed, const struct umbel_reader *reader, uint32_t kind, const char *data, size_t size,
+                    uint64_t position, struct umbel_out *out);
+int host_encode_open(const struct host_feed *feed, const struct umbel_reader *reader, struct umbel_out *out);
+int host_encode_ending(const struct host_feed *feed, const struct umbel_reader *reader, struct umbel_out *out);
+
+/* host_client.c */
+struct umbel_client *host_client_open(const struct umbel_host *host, const struct umbel_codec *codec, void *self, void *data,
+                                      const char *peer);
+void host_client_close(struct umbel_client *client);
+void host_authorize(struct umbel_client *client, const struct umbel_credential *credentials, uint32_t count);
+int host_ask(struct umbel_client *client, uint64_t tag, const struct umbel_request *request);
+int host_watch(struct umbel_client *client, uint64_t tag, const char *session);
+void host_unwatch(struct umbel_client *client, uint64_t tag);
+int host_resume(struct umbel_client *client, uint64_t tag, const char *stream_id, uint64_t position);
+void host_abandon(struct umbel_client *client, uint64_t tag);
+int host_stop_stream(struct umbel_client *client, uint64_t tag, const char *stream_id);
+void host_client_rows(struct hosting *hosting);
+void host_watch_open(struct hosting *hosting, struct journal_ref ref); /* a stream has begun: who watches its session? */
+
+/* host_channel.c */
+int host_channel_open(struct hosting *hosting, struct why *why);
+void host_channel_close(struct hosting *hosting);
+struct control_out *host_channel_begin(struct hosting *hosting, enum control_type type, uint64_t tag);
+int host_channel_send(struct hosting *hosting); /* 0; -EAGAIN: too much waits; -EMSGSIZE; -EPIPE */
+struct host_request *host_request_new(struct hosting *hosting, enum host_request_kind kind, struct umbel_client *client, uint64_t tag);
+void host_request_free(struct hosting *hosting, struct host_request *request);
+struct host_request *host_request_find(struct hosting *hosting, uint64_t number);
+
+/* host_services.c */
+void host_services_fill(struct hosting *hosting);
+
+/* host_loop.c */
+int hosting_run(struct hosting *hosting); /* until drained or the core is gone; returns the exit status */
+void hosting_sweep(struct hosting *hosting);
+
+#endif

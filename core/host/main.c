@@ -1,0 +1,148 @@
+/* umbel-host - serves one transport plugin.  Started by umbeld, never by hand, but for `umbel-host --manifest PLUGIN.so`. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/base/number.h"
+#include "core/host/hosting.h"
+#include "core/host/plugin_load.h"
+
+static int print_manifest(const char *path)
+{
+    struct umbel_transport transport;
+    struct umbel_out out = {0};
+    struct why why = {""};
+    void *handle;
+
+    if (plugin_load(path, &transport, &handle, &why) < 0) {
+        fprintf(stderr, "%s\n", why.text);
+        return EXIT_FAILURE;
+    }
+    plugin_manifest(&transport, &out);
+    fwrite(out.data, 1, out.size, stdout);
+    int failed = out.failed;
+    umbel_out_free(&out);
+    plugin_unload(handle);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int map_memory(struct hosting *hosting, struct why *why)
+{
+    int r = ring_memory_map(CONTROL_FD_RING, 0, 0, &hosting->ring_memory, why);
+
+    if (r == 0)
+        r = ring_reader_open(&hosting->ring_memory, &hosting->ring, why);
+    if (r == 0)
+        r = ring_memory_map(CONTROL_FD_JOURNAL, 0, 0, &hosting->journal_memory, why);
+    if (r == 0)
+        r = journal_reader_open(&hosting->journal_memory, &hosting->journal, why);
+    if (r == 0)
+        r = ring_memory_map(CONTROL_FD_READER_PAGE, sizeof(struct ring_reader_page), 1, &hosting->page_memory, why);
+    if (r == 0)
+        r = stats_page_adopt(CONTROL_FD_STATS, &hosting->stats, why);
+    if (r < 0)
+        return r;
+    hosting->page = hosting->page_memory.base;
+    stats_pid(hosting->stats, (uint32_t)getpid());
+    hosting->feeds = calloc(hosting->journal.slots, sizeof(struct host_feed *));
+    hosting->scratch_size = HOSTING_TEXT_MAX;
+    hosting->scratch = malloc(hosting->scratch_size);
+    return hosting->feeds && hosting->scratch && kept_create(CONTROL_KEPT_MAX, &hosting->kept) == 0 ? 0 : why_set(why, -ENOMEM, "no memory");
+}
+
+static int hosting_open(struct hosting *hosting, const char *plugin, struct why *why)
+{
+    struct list *lists[] = {&hosting->all_feeds,    &hosting->dirty,        &hosting->reports,      &hosting->catchup, &hosting->clients,
+                            &hosting->dead_clients, &hosting->dead_readers, &hosting->dead_watches};
+    int r;
+
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        list_init(lists[i]);
+    r = map_memory(hosting, why);
+    if (r < 0)
+        return r;
+    r = plugin_load(plugin, &hosting->transport, &hosting->plugin, why);
+    if (r < 0)
+        return r;
+    hosting->base = event_base_new();
+    if (!hosting->base)
+        return why_set(why, -ENOMEM, "no event loop");
+    host_services_fill(hosting);
+    return host_channel_open(hosting, why);
+}
+
+static void hosting_close(struct hosting *hosting)
+{
+    host_channel_close(hosting);
+    if (hosting->base)
+        event_base_free(hosting->base);
+    config_section_free(&hosting->section);
+    umbel_out_free(&hosting->encoded);
+    free(hosting->feeds);
+    free(hosting->scratch);
+    kept_free(hosting->kept);
+    stats_page_free(hosting->stats);
+    ring_memory_free(&hosting->ring_memory);
+    ring_memory_free(&hosting->journal_memory);
+    ring_memory_free(&hosting->page_memory);
+    plugin_unload(hosting->plugin);
+}
+
+/* The core has died: with or without a loop that still turns, this process is gone within ten seconds. */
+static void on_core_death(int number)
+{
+    (void)number;
+    alarm(10);
+}
+
+static void set_signals(void)
+{
+    struct sigaction death = {.sa_handler = on_core_death, .sa_flags = SA_RESTART};
+
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGINT, SIG_IGN);  /* a terminal's Ctrl-C reaches the whole group: the core drains us */
+    signal(SIGTERM, SIG_IGN); /* as does a service manager's stop */
+    signal(SIGHUP, SIG_IGN);
+    sigaction(SIGUSR2, &death, NULL);
+    prctl(PR_SET_PDEATHSIG, SIGUSR2);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+int main(int argc, char **argv)
+{
+    static struct hosting hosting; /* large tables: not on the stack */
+    struct why why = {""};
+    char from[96];
+    uint64_t listeners;
+
+    if (argc == 3 && strcmp(argv[1], "--manifest") == 0)
+        return print_manifest(argv[2]);
+    if (argc != 6 || !number_parse_u64(argv[3], strlen(argv[3]), &listeners) || fcntl(CONTROL_FD_CHANNEL, F_GETFD) == -1) {
+        fputs("usage: umbel-host --manifest PLUGIN.so\n"
+              "(all else is for umbeld, which starts this program itself)\n",
+              stderr);
+        return 2;
+    }
+    snprintf(from, sizeof from, "umbel-host %.80s", argv[2]);
+    snprintf(hosting.name, sizeof hosting.name, "%s", argv[2]);
+    hosting.listener_count = (uint32_t)listeners;
+    hosting.ring_memory.fd = hosting.journal_memory.fd = hosting.page_memory.fd = -1;
+    log_setup(from, log_level_parse(argv[4]), strcmp(argv[5], "json") == 0);
+    set_signals();
+    int status = EXIT_FAILURE;
+    if (hosting_open(&hosting, argv[1], &why) < 0)
+        log_error("cannot serve: %s", why.text);
+    else
+        status = hosting_run(&hosting);
+    hosting_close(&hosting);
+    return status;
+}

@@ -1,0 +1,28 @@
+/* supervise/host_process.h - starting one umbel-host: descriptors to fixed numbers, a clean environment, a pidfd. */
+#ifndef HOST_PROCESS_H
+#define HOST_PROCESS_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "core/base/why.h"
+
+#define HOST_LISTENERS_MAX 16u /* listening sockets of one transport */
+
+struct host_spawn {
+    const char *program;     /* path of umbel-host */
+    const char *plugin_path; /* the .so */
+    const char *name;        /* "bmob.0": for the process list and log lines */
+    const char *log_level;   /* as in the configuration */
+    int log_json;
+    int channel, ring, journal, stats, page, wake; /* stay the caller's */
+    int listeners[HOST_LISTENERS_MAX];
+    size_t listener_count;
+};
+
+/* host_process_start - the child has exactly standard error, CONTROL_FD_* and nothing else, and its environment holds no
+ * more than PATH, LANG, TZ and sanitizer settings: keys given to the core by environment do not reach it.
+ * The caller owns *ret_pidfd and must reap *ret_pid.  0 or -errno. */
+int host_process_start(const struct host_spawn *spawn, pid_t *ret_pid, int *ret_pidfd, struct why *why);
+
+#endif

@@ -1,0 +1,490 @@
+/* Unit tests of the host's fan-out: a real bus on one side, readers with scripted sockets on the other, no process between. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/base/clock.h"
+#include "core/host/hosting.h"
+#include "core/metrics/core_stats.h"
+#include "core/stream/bus.h"
+
+#define READERS_MAX 1200
+
+struct bench {
+    struct bus *bus;
+    struct stats_page *core_stats;
+    struct hosting *hosting;
+    uint32_t encodes;
+    char directory[64];
+};
+
+struct sink { /* one client with one reader */
+    struct bench *bench;
+    struct umbel_client *client;
+    struct umbel_reader *reader;
+    char *text;
+    size_t size, capacity, writes;
+    uint64_t begun, ended, refused;
+    uint32_t verdict, refusal, opens;
+    int fill_after; /* writes until it is full; 0 = never */
+    uint32_t variant, max_batch;
+};
+
+static void on_authorized(void *data, uint32_t error, const char *text)
+{
+    (void)data, (void)error, (void)text;
+}
+
+static int on_began(void *data, uint64_t tag, struct umbel_reader *reader, const struct umbel_stream *stream,
+                    struct umbel_reader_options *ret_options)
+{
+    struct sink *sink = data;
+
+    assert_int_equal(tag, 42);
+    assert_int_equal(strlen(stream->id), 41);
+    sink->reader = reader;
+    sink->begun++;
+    ret_options->reader_data = sink;
+    ret_options->variant = sink->variant;
+    ret_options->max_batch = sink->max_batch;
+    return 0;
+}
+
+static void on_refused(void *data, uint64_t tag, uint32_t error, const char *text)
+{
+    struct sink *sink = data;
+
+    assert_int_equal(tag, 42);
+    assert_non_null(text);
+    sink->refused++;
+    sink->refusal = error;
+}
+
+/* O for open, T text..., E verdict: readable and joined by the sink. */
+static int on_encode(void *self, uint32_t variant, void *data, const struct umbel_stream *stream, const struct umbel_event *event,
+                     struct umbel_out *out)
+{
+    struct bench *bench = self;
+    uint32_t size = (uint32_t)event->size;
+
+    assert_true((variant == UMBEL_VARIANT_PRIVATE) == (data != NULL));
+    assert_non_null(stream->model);
+    bench->encodes++;
+    if (event->kind == UMBEL_EVENT_OPEN) {
+        umbel_out_put(out, "O", 1);
+    } else if (event->kind == UMBEL_EVENT_TEXT) {
+        umbel_out_put(out, "T", 1);
+        umbel_out_put(out, &event->position, sizeof event->position);
+        umbel_out_put(out, &size, sizeof size);
+        umbel_out_put(out, event->data, event->size);
+    } else if (event->kind == UMBEL_EVENT_CLOSED) {
+        umbel_out_put(out, "E", 1);
+        umbel_out_put(out, &event->code, sizeof event->code);
+    }
+    return 0;
+}
+
+static int on_write(void *data, const void *bytes, size_t size, int last)
+{
+    struct sink *sink = data;
+    const char *at = bytes, *end = at + size;
+
+    assert_int_equal(sink->ended, 0);
+    while (at < end) {
+        char what = *at++;
+        if (what == 'O') {
+            sink->opens++;
+        } else if (what == 'T') {
+            uint64_t position;
+            uint32_t length;
+            memcpy(&position, at, sizeof position);
+            memcpy(&length, at + sizeof position, sizeof length);
+            at += sizeof position + sizeof length;
+            if (sink->size + length > sink->capacity) {
+                sink->capacity = (sink->size + length) * 2;
+                sink->text = realloc(sink->text, sink->capacity);
+            }
+            memcpy(sink->text + sink->size, at, length);
+            sink->size += length;
+            at += length;
+        } else {
+            assert_int_equal(what, 'E');
+            memcpy(&sink->verdict, at, sizeof sink->verdict);
+            at += sizeof sink->verdict;
+            assert_true(last);
+        }
+    }
+    sink->writes++;
+    return sink->fill_after && --sink->fill_after == 0 ? UMBEL_WRITE_FULL : UMBEL_WRITE_READY;
+}
+
+static void on_ended(void *data, uint32_t verdict)
+{
+    struct sink *sink = data;
+
+    sink->ended++;
+    sink->verdict = verdict;
+    sink->reader = NULL;
+}
+
+static const struct umbel_codec codec = {.struct_size = sizeof codec,
+                                         .authorized = on_authorized,
+                                         .began = on_began,
+                                         .refused = on_refused,
+                                         .encode = on_encode,
+                                         .write = on_write,
+                                         .ended = on_ended};
+
+static void bench_open(struct bench *bench, uint32_t ring_slots, size_t journal)
+{
+    struct why why = {""};
+    char path[128];
+
+    memset(bench, 0, sizeof *bench);
+    strcpy(bench->directory, "/tmp/umbel-feed-XXXXXX");
+    assert_non_null(mkdtemp(bench->directory));
+    snprintf(path, sizeof path, "%s/core", bench->directory);
+    assert_int_equal(core_stats_create(path, 64, 4, 4, &bench->core_stats, &why), 0);
+    assert_int_equal(bus_create(ring_slots, journal, bench->core_stats, &bench->bus, &why), 0);
+    struct hosting *h = bench->hosting = calloc(1, sizeof *h);
+    struct list *lists[] = {&h->all_feeds, &h->dirty, &h->reports, &h->catchup, &h->clients, &h->dead_clients, &h->dead_readers, &h->dead_watches};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        list_init(lists[i]);
+    assert_int_equal(ring_memory_map(bus_ring_fd(bench->bus), 0, 0, &h->ring_memory, &why), 0);
+    assert_int_equal(ring_reader_open(&h->ring_memory, &h->ring, &why), 0);
+    assert_int_equal(ring_memory_map(bus_journal_fd(bench->bus), 0, 0, &h->journal_memory, &why), 0);
+    assert_int_equal(journal_reader_open(&h->journal_memory, &h->journal, &why), 0);
+    assert_int_equal(ring_memory_create_shared("page", sizeof(struct ring_reader_page), &h->page_memory, &why), 0);
+    h->page = h->page_memory.base;
+    snprintf(path, sizeof path, "%s/host", bench->directory);
+    assert_int_equal(host_stats_create(path, "test", READERS_MAX, &h->stats, &why), 0);
+    h->feeds = calloc(h->journal.slots, sizeof(struct host_feed *));
+    h->scratch_size = HOSTING_TEXT_MAX;
+    h->scratch = malloc(h->scratch_size);
+    h->max_connections = READERS_MAX;
+    h->core_gone = true; /* nobody to report to */
+    host_services_fill(h);
+}
+
+static void turn(struct bench *bench, uint32_t records)
+{
+    struct hosting *h = bench->hosting;
+    struct ring_record record;
+
+    while (records--) {
+        enum ring_result result = ring_read(&h->ring, &record);
+        if (result == RING_LAPPED)
+            host_feeds_lapped(h);
+        else if (result == RING_EMPTY)
+            break;
+        else
+            host_feed_record(h, &record);
+    }
+    host_feeds_flush(h);
+    hosting_sweep(h);
+    host_reports(h, clock_now_ns());
+}
+
+static void settle(struct bench *bench)
+{
+    do
+        turn(bench, UINT32_MAX);
+    while (host_feeds_busy(bench->hosting));
+    turn(bench, UINT32_MAX);
+}
+
+static void bench_close(struct bench *bench)
+{
+    struct hosting *h = bench->hosting;
+    char path[128];
+
+    settle(bench);
+    assert_int_equal(h->reader_count, 0);
+    assert_int_equal(h->feed_count, 0);
+    ring_memory_free(&h->ring_memory);
+    ring_memory_free(&h->journal_memory);
+    ring_memory_free(&h->page_memory);
+    stats_page_free(h->stats);
+    umbel_out_free(&h->encoded);
+    host_channel_close(h);
+    free(h->feeds);
+    free(h->scratch);
+    free(h);
+    bus_free(bench->bus);
+    stats_page_free(bench->core_stats);
+    snprintf(path, sizeof path, "%s/core", bench->directory);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/host", bench->directory);
+    unlink(path);
+    rmdir(bench->directory);
+}
+
+static struct journal_ref open_stream(struct bench *bench)
+{
+    struct journal_identity identity = {.app = "shop", .model = "demo-1", .session = "s"};
+    struct journal_ref ref;
+
+    identity.id[0] = (uint8_t)rand();
+    assert_int_equal(bus_open(bench->bus, &identity, &ref), 0);
+    return ref;
+}
+
+static void say(struct bench *bench, struct journal_ref ref, const char *text)
+{
+    assert_int_equal(bus_event(bench->bus, ref, UMBEL_EVENT_TEXT, text, strlen(text), clock_now_ns()), 0);
+}
+
+static void end_stream(struct bench *bench, struct journal_ref ref, uint32_t verdict)
+{
+    struct journal_ending ending = {.verdict = verdict, .finish = verdict == UMBEL_VERDICT_COMPLETE ? UMBEL_FINISH_STOP : 0};
+
+    bus_close(bench->bus, ref, &ending);
+}
+
+static void attach(struct bench *bench, struct sink *sink, struct journal_ref ref, uint64_t position)
+{
+    sink->bench = bench;
+    sink->client = host_client_open(&bench->hosting->api, &codec, bench, sink, "test");
+    assert_non_null(sink->client);
+    host_reader_begin(bench->hosting, sink->client, 42, ref, position);
+}
+
+static void detach(struct sink *sink)
+{
+    host_client_close(sink->client);
+    free(sink->text);
+}
+
+static void expect_text(const struct sink *sink, const char *text)
+{
+    assert_int_equal(sink->size, strlen(text));
+    assert_memory_equal(sink->text, text, sink->size);
+}
+
+/* Goal: 1,000 level readers cost one encoding a batch and lose nothing.  Catches: encoding per client, a reader left out. */
+static void a_thousand_readers_share_one_encoding(void **state)
+{
+    static struct sink sinks[1000];
+    struct bench bench;
+    (void)state;
+
+    memset(sinks, 0, sizeof sinks);
+    bench_open(&bench, 1024, 1 << 20);
+    struct journal_ref ref = open_stream(&bench);
+    for (int i = 0; i < 1000; i++)
+        attach(&bench, &sinks[i], ref, 0);
+    settle(&bench);
+    bench.encodes = 0;
+    say(&bench, ref, "Hello ");
+    say(&bench, ref, "world");
+    turn(&bench, UINT32_MAX);
+    assert_int_equal(bench.encodes, 1); /* one merged event, once for all */
+    end_stream(&bench, ref, UMBEL_VERDICT_COMPLETE);
+    settle(&bench);
+    for (int i = 0; i < 1000; i++) {
+        expect_text(&sinks[i], "Hello world");
+        assert_int_equal(sinks[i].ended, 1);
+        assert_int_equal(sinks[i].opens, 1);
+        assert_int_equal(sinks[i].verdict, UMBEL_VERDICT_COMPLETE);
+        detach(&sinks[i]);
+    }
+    bench_close(&bench);
+}
+
+/* Goal: a full reader keeps only its place and gets what it missed merged; the others do not notice.  Catches: bytes queued per client,
+ * text lost or doubled at the change from shared to alone and back. */
+static void a_full_reader_gets_one_merged_rest(void **state)
+{
+    struct sink slow = {.fill_after = 2}, fast = {0};
+    struct bench bench;
+    (void)state;
+
+    bench_open(&bench, 1024, 1 << 20);
+    struct journal_ref ref = open_stream(&bench);
+    attach(&bench, &slow, ref, 0);
+    attach(&bench, &fast, ref, 0);
+    settle(&bench);
+    say(&bench, ref, "a"); /* fills it: the opening write was the first */
+    settle(&bench);
+    for (int i = 0; i < 100; i++) {
+        say(&bench, ref, "b");
+        settle(&bench);
+    }
+    expect_text(&slow, "a");
+    assert_int_equal(fast.size, 101);
+    size_t writes = slow.writes;
+    host_reader_make_ready(slow.reader);
+    settle(&bench);
+    assert_int_equal(slow.size, 101);
+    assert_int_equal(slow.writes, writes + 1);
+    say(&bench, ref, "c");
+    end_stream(&bench, ref, UMBEL_VERDICT_CANCELLED);
+    settle(&bench);
+    assert_int_equal(slow.size, 102);
+    assert_int_equal(slow.verdict, UMBEL_VERDICT_CANCELLED);
+    assert_memory_equal(slow.text, fast.text, 102);
+    detach(&slow);
+    detach(&fast);
+    bench_close(&bench);
+}
+
+/* Goal: resume positions are exact; wrong ones are refused with their own reason.  Catches: off-by-one, half a character. */
+static void resume_positions_are_exact(void **state)
+{
+    const char *text = "Gr\xc3\xbc\xc3\x9f Gott \xf0\x9f\x8d\xb5!";
+    struct bench bench;
+    (void)state;
+
+    bench_open(&bench, 1024, 1 << 20);
+    struct journal_ref ref = open_stream(&bench);
+    say(&bench, ref, "Gr\xc3\xbc");
+    say(&bench, ref, "\xc3\x9f Gott ");
+    say(&bench, ref, "\xf0\x9f\x8d\xb5!");
+    end_stream(&bench, ref, UMBEL_VERDICT_COMPLETE);
+    for (size_t n = 0; n <= strlen(text) + 1; n++) {
+        struct sink sink = {0};
+        attach(&bench, &sink, ref, n);
+        settle(&bench);
+        if (n > strlen(text) || ((unsigned char)text[n] & 0xc0) == 0x80) {
+            assert_int_equal(sink.refused, 1);
+            assert_int_equal(sink.refusal, UMBEL_ERROR_POSITION);
+        } else {
+            expect_text(&sink, text + n);
+            assert_int_equal(sink.ended, 1);
+        }
+        detach(&sink);
+    }
+    struct sink gone = {0};
+    attach(&bench, &gone, (struct journal_ref){ref.slot, ref.generation + 1}, 0);
+    assert_int_equal(gone.refusal, UMBEL_ERROR_NOT_FOUND);
+    detach(&gone);
+    bench_close(&bench);
+}
+
+/* Goal: whatever the order of events, each reader ends with exactly the text from its place on, and one end.  Method: random publishing
+ * (small ring: laps happen), partial drains, readers that come late, fill, recover, leave, resume; many seeds.  Catches: lost or doubled
+ * text at every seam between ring, journal, shared and single delivery. */
+static void random_histories_lose_and_double_nothing(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 150; seed++) {
+        static struct sink sinks[40];
+        uint64_t from[40];
+        static char truth[200000];
+        size_t size = 0, count = 0;
+        struct bench bench;
+        srand(seed);
+        memset(sinks, 0, sizeof sinks);
+        bench_open(&bench, 64, 1 << 21);
+        struct journal_ref ref = open_stream(&bench);
+        for (int i = 0; i < 600; i++) {
+            int what = rand() % 10;
+            if (what < 5) {
+                int burst = rand() % 20 == 0 ? 120 : rand() % 4;
+                while (burst--) {
+                    char word[600];
+                    size_t n = (size_t)(rand() % 30 == 0 ? 400 + rand() % 190 : 1 + rand() % 12);
+                    for (size_t k = 0; k < n; k++)
+                        word[k] = (char)('a' + rand() % 26);
+                    word[n] = '\0';
+                    if (size + n > sizeof truth)
+                        break;
+                    memcpy(truth + size, word, n);
+                    size += n;
+                    say(&bench, ref, word);
+                }
+            } else if (what < 7) {
+                turn(&bench, (uint32_t)(rand() % 50));
+            } else if (what == 7 && count < 40) {
+                struct sink *sink = &sinks[count];
+                sink->variant = rand() % 3 == 0 ? UMBEL_VARIANT_PRIVATE : (uint32_t)(rand() % 2);
+                sink->fill_after = rand() % 3 ? rand() % 5 : 0;
+                sink->max_batch = rand() % 4 == 0 ? 100 : 0;
+                from[count] = size && rand() % 2 ? (uint64_t)rand() % size : 0;
+                attach(&bench, sink, ref, from[count]);
+                count++;
+            } else if (what == 8 && count) {
+                struct sink *sink = &sinks[(size_t)rand() % count];
+                if (sink->reader) {
+                    sink->fill_after = rand() % 4;
+                    host_reader_make_ready(sink->reader);
+                }
+            }
+        }
+        end_stream(&bench, ref, UMBEL_VERDICT_COMPLETE);
+        for (size_t i = 0; i < count; i++) {
+            sinks[i].fill_after = 0;
+            if (sinks[i].reader)
+                host_reader_make_ready(sinks[i].reader);
+        }
+        settle(&bench);
+        for (size_t i = 0; i < count; i++) {
+            assert_int_equal(sinks[i].ended, 1);
+            assert_int_equal(sinks[i].size, size - from[i]);
+            assert_memory_equal(sinks[i].text, truth + from[i], sinks[i].size);
+            detach(&sinks[i]);
+        }
+        bench_close(&bench);
+    }
+}
+
+/* Goal: a lagging reader whose stream was forgotten is told so, once.  Catches: foreign text, a reader that waits for ever. */
+static void a_reader_of_a_forgotten_stream_is_told(void **state)
+{
+    struct sink slow = {.fill_after = 1};
+    struct bench bench;
+    (void)state;
+
+    bench_open(&bench, 64, 1 << 20);
+    struct journal_ref ref = open_stream(&bench);
+    say(&bench, ref, "text");
+    attach(&bench, &slow, ref, 0);
+    settle(&bench);
+    say(&bench, ref, "more");
+    end_stream(&bench, ref, UMBEL_VERDICT_COMPLETE);
+    settle(&bench);
+    journal_evict(bus_journal(bench.bus), ref);
+    host_reader_make_ready(slow.reader);
+    settle(&bench);
+    assert_int_equal(slow.ended, 1);
+    assert_int_equal(slow.verdict, 0);
+    detach(&slow);
+    bench_close(&bench);
+}
+
+/* Goal: when the core dies each running answer ends FAILED for its readers, after all that was published.  Catches: a silent end. */
+static void answers_end_honestly_when_the_core_is_gone(void **state)
+{
+    struct sink sink = {0};
+    struct bench bench;
+    (void)state;
+
+    bench_open(&bench, 64, 1 << 20);
+    struct journal_ref ref = open_stream(&bench);
+    attach(&bench, &sink, ref, 0);
+    settle(&bench);
+    say(&bench, ref, "half an ans");
+    host_feeds_fail(bench.hosting);
+    settle(&bench);
+    expect_text(&sink, "half an ans");
+    assert_int_equal(sink.verdict, UMBEL_VERDICT_FAILED);
+    detach(&sink);
+    bench_close(&bench);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_thousand_readers_share_one_encoding),      cmocka_unit_test(a_full_reader_gets_one_merged_rest),
+        cmocka_unit_test(resume_positions_are_exact),                 cmocka_unit_test(random_histories_lose_and_double_nothing),
+        cmocka_unit_test(a_reader_of_a_forgotten_stream_is_told),     cmocka_unit_test(answers_end_honestly_when_the_core_is_gone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
