@@ -1,0 +1,100 @@
+/* umbelctl - the admin command line.  What it shows it reads from stats pages, what it does goes over the admin socket. */
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <umbel/version.h>
+#include <unistd.h>
+
+#include "tools/umbelctl/args.h"
+#include "tools/umbelctl/print.h"
+#include "tools/umbelctl/text.h"
+
+static ctl_command *const commands[ADMIN_COMMAND_COUNT] = {
+    [ADMIN_status] = ctl_status,
+    [ADMIN_stream_list] = ctl_stream_list,
+    [ADMIN_client_list] = ctl_client_list,
+    [ADMIN_host_list] = ctl_host_list,
+    [ADMIN_upstream_list] = ctl_upstream_list,
+    [ADMIN_ring_show] = ctl_ring_show,
+    [ADMIN_counters] = ctl_counters,
+    [ADMIN_chat] = ctl_chat,
+    [ADMIN_help] = ctl_help,
+};
+
+const char *ctl_option(const struct ctl *ctl, const char *name)
+{
+    for (size_t i = 0; i < ctl->option_count; i++)
+        if (strcmp(ctl->option_name[i], name) == 0)
+            return ctl->option_value[i];
+    return NULL;
+}
+
+int ctl_complain(enum ctl_exit code, const char *hint, const char *format, ...)
+{
+    char raw[1024], clean[1024];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(raw, sizeof raw, format, args);
+    va_end(args);
+    fflush(stdout); /* in order on a terminal */
+    text_clean(raw, strlen(raw), 0, clean, sizeof clean);
+    fprintf(stderr, "umbelctl: %s\n", clean);
+    if (hint && hint[0]) {
+        text_clean(hint, strlen(hint), 0, clean, sizeof clean);
+        fprintf(stderr, "  %s\n", clean);
+    }
+    return (int)code;
+}
+
+static const char *default_runtime_dir(void)
+{
+    static char path[4096];
+    const char *named = getenv("UMBEL_RUNTIME_DIR"), *own = getenv("XDG_RUNTIME_DIR");
+    struct stat about;
+
+    if (named && named[0])
+        return named;
+    if (stat("/run/umbel", &about) == 0 && S_ISDIR(about.st_mode))
+        return "/run/umbel";
+    if (own && own[0])
+        snprintf(path, sizeof path, "%s/umbel", own);
+    else
+        snprintf(path, sizeof path, "/tmp/umbel-%lu", (unsigned long)getuid());
+    return path;
+}
+
+static bool wants_colour(void)
+{
+    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+
+    return isatty(STDOUT_FILENO) && !(no && no[0]) && term && strcmp(term, "dumb") != 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct ctl ctl = {.colour = wants_colour()};
+
+    signal(SIGPIPE, SIG_IGN);
+    switch (args_read(argc, argv, &ctl)) {
+    case ARGS_BAD:
+        return CTL_USAGE;
+    case ARGS_VERSION:
+        printf("umbelctl %s\n", UMBEL_VERSION);
+        return print_finish(CTL_OK);
+    case ARGS_HELP:
+        if (ctl.command)
+            ctl_explain(ctl.command, ctl.colour);
+        else
+            ctl_usage(ctl.colour);
+        return print_finish(CTL_OK);
+    case ARGS_RUN:
+        break;
+    }
+    if (!ctl.runtime_dir)
+        ctl.runtime_dir = default_runtime_dir();
+    return print_finish(commands[ctl.command->id] ? commands[ctl.command->id](&ctl) : ctl_operate(&ctl));
+}
