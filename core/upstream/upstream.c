@@ -1,0 +1,146 @@
+#include "core/upstream/upstream.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/upstream/upstream_request.h"
+#include "core/upstream/upstream_state.h"
+
+#define MAX_CONCURRENT_DEFAULT 1024u
+#define ANSWER_MAX_DEFAULT (16u << 20)
+#define COMPLAINT_EVERY_NS (60 * CLOCK_S)
+
+static int copy_texts(struct upstream *upstream, const struct upstream_options *options, struct why *why)
+{
+    upstream->name = strdup(options->name);
+    upstream->api_key = strdup(options->api_key ? options->api_key : "");
+    return upstream->name && upstream->api_key ? 0 : why_set(why, -ENOMEM, "no memory for an upstream");
+}
+
+static void copy_limits(struct upstream *upstream, const struct upstream_options *options)
+{
+    upstream->max_concurrent = options->max_concurrent ? options->max_concurrent : MAX_CONCURRENT_DEFAULT;
+    upstream->queue = options->queue;
+    upstream->answer_max_bytes = options->answer_max_bytes ? options->answer_max_bytes : ANSWER_MAX_DEFAULT;
+    upstream->connect_ns = options->connect_timeout_ms * CLOCK_MS;
+    upstream->first_token_ns = options->first_token_timeout_ms * CLOCK_MS;
+    upstream->idle_ns = options->idle_timeout_ms * CLOCK_MS;
+    upstream->total_ns = options->total_timeout_ms * CLOCK_MS;
+}
+
+static int check(const struct upstream_options *options, struct upstream_url *ret_url, struct why *why)
+{
+    int r;
+
+    if (!options->name || !*options->name)
+        return why_set(why, -EINVAL, "an upstream needs a name");
+    if (!options->dialect || strcmp(options->dialect, "openai") != 0)
+        return why_set(why, -EINVAL, "dialect = \"%s\" is not known: write \"openai\"", options->dialect ? options->dialect : "");
+    if (!options->base_url || !*options->base_url)
+        return why_set(why, -EINVAL, "base_url is missing: write for example https://api.example.com/v1");
+    r = upstream_url_parse(options->base_url, ret_url, why);
+    if (r == 0 && options->api_key)
+        r = upstream_key_check(options->api_key, why);
+    if (r == 0 && options->ca_file && *options->ca_file && !ret_url->tls)
+        r = why_set(why, -EINVAL, "ca_file is of no use with http://: write https:// or leave ca_file out");
+    return r;
+}
+
+int upstream_create(struct uring_loop *loop, struct upstream_resolver *resolver, const struct upstream_options *options,
+                    struct upstream **ret_upstream, struct why *why)
+{
+    const char *ca_file = options->ca_file && *options->ca_file ? options->ca_file : NULL;
+    struct upstream *upstream = calloc(1, sizeof *upstream);
+    int r;
+
+    if (!upstream)
+        return why_set(why, -ENOMEM, "no memory for an upstream");
+    upstream->loop = loop;
+    upstream->resolver = resolver;
+    list_init(&upstream->running);
+    list_init(&upstream->waiting);
+    upstream_pool_init(&upstream->pool);
+    r = check(options, &upstream->url, why);
+    if (r == 0)
+        r = copy_texts(upstream, options, why);
+    if (r == 0 && upstream->url.tls)
+        r = tls_context_create(ca_file, &upstream->tls_context, why);
+    if (r < 0) {
+        upstream_free(upstream);
+        return r;
+    }
+    copy_limits(upstream, options);
+    *ret_upstream = upstream;
+    return 0;
+}
+
+static void drop_all(struct list *calls)
+{
+    while (!list_is_empty(calls))
+        upstream_call_drop(list_entry(calls->next, struct upstream_call, link));
+}
+
+void upstream_free(struct upstream *upstream)
+{
+    if (!upstream)
+        return;
+    drop_all(&upstream->waiting);
+    drop_all(&upstream->running);
+    upstream_pool_clear(&upstream->pool);
+    tls_context_free(upstream->tls_context);
+    if (upstream->api_key)
+        explicit_bzero(upstream->api_key, strlen(upstream->api_key));
+    free(upstream->api_key);
+    free(upstream->name);
+    free(upstream);
+}
+
+const char *upstream_name(const struct upstream *upstream)
+{
+    return upstream->name;
+}
+
+void upstream_get_counts(const struct upstream *upstream, struct upstream_counts *ret_counts)
+{
+    *ret_counts = upstream->counts;
+}
+
+void upstream_run_waiting(struct upstream *upstream)
+{
+    while (upstream->counts.active < upstream->max_concurrent && !list_is_empty(&upstream->waiting)) {
+        struct upstream_call *call = list_entry(upstream->waiting.next, struct upstream_call, link);
+
+        list_remove(&call->link);
+        list_append(&upstream->running, &call->link);
+        upstream->counts.waiting--;
+        upstream->counts.active++;
+        upstream_call_begin(call);
+    }
+}
+
+void upstream_complain(struct upstream *upstream, enum upstream_complaint complaint, const char *format, ...)
+{
+    uint64_t now_ns = uring_loop_now_ns(upstream->loop);
+    char text[1024];
+    va_list args;
+
+    if (upstream->complained_ns[complaint] != 0 && now_ns - upstream->complained_ns[complaint] < COMPLAINT_EVERY_NS) {
+        upstream->unsaid[complaint]++;
+        return;
+    }
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (upstream->unsaid[complaint] > 0)
+        log_warn("upstream %s: %s (and %llu more of this kind before)", upstream->name, text,
+                 (unsigned long long)upstream->unsaid[complaint]);
+    else
+        log_warn("upstream %s: %s", upstream->name, text);
+    upstream->complained_ns[complaint] = now_ns;
+    upstream->unsaid[complaint] = 0;
+}
