@@ -16,6 +16,7 @@
 
 #define BUCKETS 8192u
 #define MEMORY_ANSWER_MAX 12288u /* bytes of an answer that the next question sees; a longer one is cut there */
+#define HISTORY_ANSWER_MAX (1u << 20) /* bytes of an answer kept in the history */
 #define DRAIN_LIMIT_S 60u        /* on_orphan = drain: how long an answer nobody reads may go on for its usage */
 
 struct answer_table {
@@ -152,20 +153,56 @@ static void tell_listeners(struct answer *answer, uint32_t kind, uint32_t code, 
     }
 }
 
-/* Puts question and answer into the session's memory; the text is read back from the journal, so it is held nowhere else. */
-static void remember(struct answer *answer)
+/* The longest prefix of at most max bytes that ends between characters. */
+static size_t whole_prefix(const char *text, size_t size, size_t max)
+{
+    if (size <= max)
+        return size;
+    while (max > 0 && ((unsigned char)text[max] & 0xc0) == 0x80)
+        max--;
+    return max;
+}
+
+static void add_to_history(struct answer *answer, uint32_t verdict, const char *text, size_t size)
+{
+    struct umbel_out message = {0};
+    uint64_t now_ms = clock_wall_ms();
+
+    umbel_out_text(&message, "{\"role\":\"assistant\",\"content\":");
+    umbel_out_json(&message, text, size);
+    umbel_out_put(&message, "}", 1);
+    const struct history_turn turns[] = {
+        {.role = HISTORY_ROLE_USER,
+         .wall_ms = now_ms,
+         .stream = answer->id,
+         .message = answer->question,
+         .size = strlen(answer->question)},
+        {.role = HISTORY_ROLE_ASSISTANT,
+         .verdict = verdict,
+         .wall_ms = now_ms,
+         .stream = answer->id,
+         .message = message.data,
+         .size = message.size},
+    };
+    if (!message.failed)
+        history_add(answer->daemon->history, answer->daemon->apps[answer->app].config->name, answer->session->name, turns, 2);
+    umbel_out_free(&message);
+}
+
+/* Puts question and answer into the session's memory and history; the text is read back from the journal, so it is held nowhere else. */
+static void remember(struct answer *answer, uint32_t verdict)
 {
     struct journal_cursor cursor = {.ref = answer->ref};
+    size_t size = 0, got, room = answer->text_bytes < HISTORY_ANSWER_MAX ? answer->text_bytes + 8 : HISTORY_ANSWER_MAX;
     char *text;
-    size_t size = 0, got;
 
     if (!answer->session || !answer->question || answer->text_bytes == 0)
         return;
-    text = malloc(MEMORY_ANSWER_MAX);
+    text = malloc(room);
     if (!text)
         return;
-    while (MEMORY_ANSWER_MAX - size >= 8) {
-        int kind = journal_read(bus_journal_reader(answer->daemon->bus), &cursor, text + size, MEMORY_ANSWER_MAX - size, &got);
+    while (room - size >= 8) {
+        int kind = journal_read(bus_journal_reader(answer->daemon->bus), &cursor, text + size, room - size, &got);
         if (kind == -EMSGSIZE || kind == UMBEL_EVENT_REASONING || kind == UMBEL_EVENT_TOOL) {
             if (kind == -EMSGSIZE)
                 break; /* a tool call larger than the memory: what stands before it is kept */
@@ -175,7 +212,9 @@ static void remember(struct answer *answer)
             break;
         size += got;
     }
-    session_remember(answer->session, answer->question, text, size);
+    session_remember(answer->session, answer->question, text, whole_prefix(text, size, MEMORY_ANSWER_MAX));
+    if (answer->daemon->history)
+        add_to_history(answer, verdict, text, size);
     free(text);
 }
 
@@ -191,10 +230,7 @@ static const struct {
 
 static void copy_word(char *to, size_t room, const char *from, size_t size)
 {
-    if (size >= room)
-        size = room - 1;
-    while (size > 0 && ((unsigned char)from[size] & 0xc0) == 0x80)
-        size--; /* never half a character */
+    size = whole_prefix(from, size, room - 1);
     memcpy(to, from, size);
     to[size] = '\0';
 }
@@ -215,7 +251,7 @@ static void answer_end(struct answer *answer, uint32_t verdict, uint32_t error, 
     answer->ended_ns = uring_loop_now_ns(daemon->loop);
     memcpy(ending.finish_word, answer->finish_word, sizeof ending.finish_word);
     copy_word(ending.error_text, sizeof ending.error_text, text, strlen(text));
-    remember(answer); /* before any client can know that it is complete and ask on */
+    remember(answer, verdict); /* before any client can know that it is complete and ask on */
     bus_close(daemon->bus, answer->ref, &ending);
     answer->session = NULL;
     list_remove(&answer->in_session);
@@ -418,6 +454,35 @@ static uint32_t refuse_full(struct daemon *daemon, struct why *why)
     return UMBEL_ERROR_BUSY;
 }
 
+static uint32_t role_of(const char *message)
+{
+    static const struct {
+        const char *word;
+        uint32_t role;
+    } roles[] = {{"\"role\":\"user\"", HISTORY_ROLE_USER}, {"\"role\":\"assistant\"", HISTORY_ROLE_ASSISTANT}};
+
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        if (strstr(message, roles[i].word))
+            return roles[i].role;
+    return HISTORY_ROLE_TOOL;
+}
+
+/* The client has sent the conversation itself: the history begins anew with it. */
+static void replace_history(struct daemon *daemon, uint32_t app, struct session *session)
+{
+    struct history_turn turns[SESSION_TURNS_MAX] = {0};
+
+    for (uint32_t i = 0; i < session->turn_count; i++)
+        turns[i] = (struct history_turn){.role = role_of(session->turns[i]),
+                                         .flags = i == 0 ? HISTORY_TURN_FIRST : 0,
+                                         .wall_ms = clock_wall_ms(),
+                                         .stream = "",
+                                         .message = session->turns[i],
+                                         .size = strlen(session->turns[i])};
+    if (session->turn_count)
+        history_add(daemon->history, daemon->apps[app].config->name, session->name, turns, session->turn_count);
+}
+
 uint32_t answer_ask(struct daemon *daemon, const struct answer_question *question, struct answer **ret_answer, struct why *why)
 {
     const struct daemon_app *app = &daemon->apps[question->app];
@@ -427,6 +492,7 @@ uint32_t answer_ask(struct daemon *daemon, const struct answer_question *questio
     struct umbel_out messages = {0};
     struct answer *answer = NULL;
     uint32_t error = UMBEL_ERROR_INTERNAL;
+    bool replaced = false;
     int r;
 
     stats_add(daemon->stats, CORE_REQUESTS, 1);
@@ -443,7 +509,8 @@ uint32_t answer_ask(struct daemon *daemon, const struct answer_question *questio
             return refuse_full(daemon, why);
     }
     bool memory = session && app->config->history && question->flags & UMBEL_REQUEST_MEMORY;
-    r = session_compose(memory ? session : NULL, question->messages.data, question->messages.size, app->config->system, &messages, why);
+    r = session_compose(memory ? session : NULL, question->messages.data, question->messages.size, app->config->system, &messages,
+                        &replaced, why);
     if (r < 0) {
         stats_add(daemon->stats, CORE_REQUESTS_BAD, 1);
         error = r == -EINVAL ? UMBEL_ERROR_BAD_REQUEST : UMBEL_ERROR_INTERNAL;
@@ -473,6 +540,8 @@ uint32_t answer_ask(struct daemon *daemon, const struct answer_question *questio
         error = refuse_full(daemon, why);
         goto fail;
     }
+    if (replaced && daemon->history)
+        replace_history(daemon, question->app, session);
     answer_register(daemon->answers, answer, session);
     fill_row(answer, question, model);
     stats_add(daemon->stats, CORE_STREAMS_OPENED, 1);

@@ -69,7 +69,8 @@ int answer_table_create(struct daemon *daemon, struct answer_table **ret_table);
 void answer_table_free(struct answer_table *table);
 uint32_t answer_table_live(const struct answer_table *table);
 
-/* answer_ask - 0 and the answer, owned by the table; or an UMBEL_ERROR_* with a line for the client in why. */
+/* answer_ask - asks now; what the session remembers must be in memory (see asking.h).  0 and the answer, owned by the table; or an
+ * UMBEL_ERROR_* with a line for the client in why. */
 uint32_t answer_ask(struct daemon *daemon, const struct answer_question *question, struct answer **ret_answer, struct why *why);
 
 /* answer_find - a live or kept answer of this app; NULL for unknown and foreign ids alike.  app -1: any (operators). */

@@ -59,6 +59,7 @@ static void refresh(struct daemon *daemon, uint64_t now_ns)
     stats_set(daemon->stats, CORE_SOCKETS, counts.sockets);
     stats_set(daemon->stats, CORE_SESSIONS, session_table_count(daemon->sessions));
     bus_gauges(daemon->bus);
+    daemon_history_tick(daemon);
     stats_beat(daemon->stats, now_ns);
     refresh_upstreams(daemon);
 }
@@ -225,7 +226,7 @@ int daemon_create(struct config *config, const char *host_program, struct daemon
         why_errno(why, -r, "cannot make the tables");
         goto fail;
     }
-    if ((r = create_upstreams(daemon, why)) < 0 || (r = daemon_hosts_create(daemon, why)) < 0 ||
+    if ((r = daemon_history_create(daemon)) < 0 || (r = create_upstreams(daemon, why)) < 0 || (r = daemon_hosts_create(daemon, why)) < 0 ||
         (r = daemon_admin_create(daemon, why)) < 0 || (r = watch_signals(daemon, why)) < 0)
         goto fail;
     uring_hook_add(daemon->loop, &daemon->flush_hook);
@@ -241,6 +242,7 @@ int daemon_run(struct daemon *daemon)
     uint64_t now_ns = clock_now_ns();
 
     refresh(daemon, now_ns);
+    stats_set(daemon->stats, stats_name_counter(daemon->stats, "engine_io_uring", "1: the engine runs on io_uring", true), 1);
     daemon->tidied_ns = now_ns;
     uring_timer_set(daemon->loop, &daemon->tick, CLOCK_S);
     log_info("umbeld %s runs, %s, runtime directory %s", UMBEL_VERSION, uring_loop_backend(daemon->loop), daemon->config->runtime_dir);
@@ -268,6 +270,7 @@ void daemon_free(struct daemon *daemon)
     free(daemon->upstream_rows);
     free(daemon->apps);
     upstream_resolver_free(daemon->resolver);
+    history_close(daemon->history); /* after the last answer: what they left is written */
     session_table_free(daemon->sessions);
     bus_free(daemon->bus);
     if (daemon->loop) {

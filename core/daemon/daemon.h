@@ -10,6 +10,7 @@
 #include "core/admin/admin_server.h"
 #include "core/base/kept.h"
 #include "core/config/config.h"
+#include "core/history/history.h"
 #include "core/metrics/core_stats.h"
 #include "core/metrics/host_stats.h"
 #include "core/stream/bus.h"
@@ -41,6 +42,7 @@ struct daemon_host {
     struct ring_memory page; /* struct ring_reader_page */
     struct stats_page *stats;
     int wake, bus_reader;
+    struct list askings; /* its questions that wait for the history */
     bool drained;
 };
 
@@ -58,6 +60,8 @@ struct daemon {
     struct stats_page *stats;
     struct bus *bus;
     struct session_table *sessions;
+    struct history *history; /* NULL: no app wants one, or there is no place for it */
+    uint32_t history_counter[5];
     struct answer_table *answers;
     struct upstream_resolver *resolver;
     struct upstream **upstreams; /* as config->upstreams */
@@ -90,6 +94,11 @@ uint64_t daemon_authorize(const struct daemon *daemon, const struct daemon_trans
                           size_t count); /* 0: nobody */
 bool daemon_grant_app(const struct daemon *daemon, const struct daemon_transport *transport, uint64_t grant, uint32_t *ret_app);
 int daemon_find_app(const struct daemon *daemon, const char *name); /* index or -1 */
+
+/* The history (daemon_history.c): what answers leave on disk, and its place on the stats page. */
+int daemon_history_create(struct daemon *daemon); /* 0 also when it has to do without: the log says so */
+void daemon_history_tick(struct daemon *daemon);
+void daemon_history_admin(struct daemon *daemon); /* session list, show, forget */
 
 /* Hosts (daemon_hosts.c). */
 int daemon_hosts_create(struct daemon *daemon, struct why *why); /* listening sockets and workers; nothing is started */

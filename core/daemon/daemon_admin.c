@@ -7,7 +7,7 @@
 #include <umbel/json.h>
 #include <umbel/out.h>
 
-#include "core/daemon/answer.h"
+#include "core/daemon/asking.h"
 #include "core/daemon/daemon.h"
 
 static void stream_cancel(void *owner, struct admin_request *request, const struct umbel_json *arguments)
@@ -34,7 +34,8 @@ static void stream_cancel(void *owner, struct admin_request *request, const stru
 /* One `umbelctl chat` in progress: reads along until the answer ends or the terminal goes away. */
 struct chat {
     struct answer_listener listener;
-    struct answer *answer;
+    struct asking *asking; /* until it has begun */
+    struct answer *answer; /* from then on */
     struct admin_request *request;
     char id[ANSWER_ID_SIZE];
 };
@@ -80,8 +81,26 @@ static void chat_gone(void *owner)
 {
     struct chat *chat = owner;
 
-    answer_unlisten(chat->answer, &chat->listener);
+    asking_cancel(chat->asking);
+    if (chat->answer)
+        answer_unlisten(chat->answer, &chat->listener);
     free(chat);
+}
+
+static void chat_asked(void *owner, uint32_t error, struct answer *answer, const char *text)
+{
+    struct chat *chat = owner;
+
+    chat->asking = NULL;
+    if (error) {
+        admin_fail(chat->request, text, NULL);
+        free(chat);
+        return;
+    }
+    chat->answer = answer;
+    memcpy(chat->id, answer->id, sizeof chat->id);
+    answer_listen(answer, &chat->listener);
+    chat_line(chat, "open", "stream", answer->id, strlen(answer->id));
 }
 
 static int chat_app(const struct daemon *daemon, const char *name)
@@ -97,8 +116,6 @@ static void chat(void *owner, struct admin_request *request, const struct umbel_
     const char *text = admin_argument(arguments, 0), *session = admin_option_value(arguments, "session");
     const char *model = admin_option_value(arguments, "model"), *app_name = admin_option_value(arguments, "app");
     struct umbel_out messages = {0};
-    struct why why = {""};
-    struct answer *answer;
     int app = chat_app(daemon, app_name);
 
     stats_add(daemon->stats, CORE_ADMIN_COMMANDS, 1);
@@ -112,6 +129,7 @@ static void chat(void *owner, struct admin_request *request, const struct umbel_
         admin_fail(request, "no memory", NULL);
         return;
     }
+    admin_on_gone(request, chat_gone, one);
     umbel_out_text(&messages, "[{\"role\":\"user\",\"content\":");
     umbel_out_json(&messages, text, strlen(text));
     umbel_out_text(&messages, "}]");
@@ -122,18 +140,12 @@ static void chat(void *owner, struct admin_request *request, const struct umbel_
                                        .messages = span_of(messages.data, messages.size),
                                        .parameters = span_of("", 0),
                                        .transport = "umbelctl"};
-    uint32_t error = answer_ask(daemon, &question, &answer, &why);
+    *one = (struct chat){.listener = {.event = chat_event}, .request = request};
+    struct asking *asking;
+    asking_begin(daemon, &question, chat_asked, one, &asking);
+    if (asking)
+        one->asking = asking; /* else it has begun, or failed and is gone */
     umbel_out_free(&messages);
-    if (error) {
-        admin_fail(request, why.text, NULL);
-        free(one);
-        return;
-    }
-    *one = (struct chat){.listener = {.event = chat_event}, .answer = answer, .request = request};
-    memcpy(one->id, answer->id, sizeof one->id);
-    answer_listen(answer, &one->listener);
-    admin_on_gone(request, chat_gone, one);
-    chat_line(one, "open", "stream", answer->id, strlen(answer->id));
 }
 
 int daemon_admin_create(struct daemon *daemon, struct why *why)
@@ -144,5 +156,6 @@ int daemon_admin_create(struct daemon *daemon, struct why *why)
         return r;
     admin_server_handle(daemon->admin, "stream cancel", stream_cancel, daemon);
     admin_server_handle(daemon->admin, "chat", chat, daemon);
+    daemon_history_admin(daemon);
     return 0;
 }

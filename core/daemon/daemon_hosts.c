@@ -12,7 +12,7 @@
 #include "core/base/clock.h"
 #include "core/base/fd.h"
 #include "core/base/log.h"
-#include "core/daemon/answer.h"
+#include "core/daemon/asking.h"
 #include "core/daemon/daemon.h"
 
 #define CREDENTIALS_MAX 8u
@@ -37,6 +37,8 @@ static struct ring_reader_page *page_of(struct daemon_host *h)
 {
     return h->page.base;
 }
+
+static void drop_askings(struct daemon_host *h);
 
 /* Undoes prepare(), whole or half done. */
 static void release(struct daemon_host *h)
@@ -99,6 +101,7 @@ static void ended(void *owner, struct host *host, int status)
     struct daemon *daemon = owner;
 
     (void)status;
+    drop_askings(of(host));
     release(of(host));
     if (daemon->answers)
         answer_host_gone(daemon->answers, of(host)->number);
@@ -224,13 +227,44 @@ static void send_began(struct daemon_host *h, uint64_t tag, uint32_t error, stru
     send_frame(h, &out);
 }
 
+/* A host's question that waits for the history. */
+struct host_asking {
+    struct list link; /* daemon_host.askings */
+    struct daemon_host *host;
+    struct asking *asking;
+    uint64_t tag;
+};
+
+static void asked(void *owner, uint32_t error, struct answer *answer, const char *text)
+{
+    struct host_asking *asking = owner;
+    struct daemon_host *h = asking->host;
+
+    list_remove(&asking->link);
+    if (error) {
+        send_began(h, asking->tag, error, (struct journal_ref){0, 0}, text);
+    } else {
+        answer_set_readers(answer, h->number, 1); /* until the host reports for itself */
+        send_began(h, asking->tag, 0, answer->ref, "");
+    }
+    free(asking);
+}
+
+/* The host has died: nobody waits any more. */
+static void drop_askings(struct daemon_host *h)
+{
+    list_for_each(link, spare, &h->askings) {
+        struct host_asking *asking = list_entry(link, struct host_asking, link);
+        asking_cancel(asking->asking);
+        list_remove(link);
+        free(asking);
+    }
+}
+
 static int on_ask(struct daemon_host *h, uint64_t tag, struct control_in *in)
 {
     char session[CONTROL_TEXT_MAX + 1], model[CONTROL_TEXT_MAX + 1];
     struct answer_question question = {.session = session, .model = model, .transport = h->transport->config->name};
-    struct answer *answer = NULL;
-    struct why why = {""};
-    uint32_t error;
 
     uint64_t grant = control_get(in);
     question.flags = (uint32_t)control_get(in);
@@ -248,13 +282,19 @@ static int on_ask(struct daemon_host *h, uint64_t tag, struct control_in *in)
         send_began(h, tag, UMBEL_ERROR_BAD_REQUEST, (struct journal_ref){0, 0}, "session is longer than 127 bytes");
         return 0;
     }
-    error = answer_ask(h->daemon, &question, &answer, &why);
-    if (error) {
-        send_began(h, tag, error, (struct journal_ref){0, 0}, why.text);
+    struct host_asking *asking = malloc(sizeof *asking);
+    if (!asking) {
+        send_began(h, tag, UMBEL_ERROR_INTERNAL, (struct journal_ref){0, 0}, "");
         return 0;
     }
-    answer_set_readers(answer, h->number, 1); /* until the host reports for itself */
-    send_began(h, tag, 0, answer->ref, "");
+    *asking = (struct host_asking){.host = h, .tag = tag};
+    list_init(&asking->link);
+    struct asking *waits;
+    asking_begin(h->daemon, &question, asked, asking, &waits);
+    if (waits) {
+        asking->asking = waits;
+        list_append(&h->askings, &asking->link);
+    }
     return 0;
 }
 
@@ -418,6 +458,7 @@ static int create_worker(struct daemon *daemon, struct daemon_transport *transpo
     h->transport = transport;
     h->number = number;
     h->page.fd = h->wake = h->bus_reader = -1;
+    list_init(&h->askings);
     host_init(&h->host, daemon->loop, name, &host_ops, daemon);
     h->row = stats_row_take(daemon->stats, CORE_TABLE_HOSTS);
     for (size_t i = 0; i < config->listen_count && at < sizeof listen; i++)

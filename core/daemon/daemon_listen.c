@@ -1,6 +1,7 @@
 /* daemon/daemon_listen.c - the sockets clients connect to, opened by the core so that a host's restart never refuses a connection. */
 #include <errno.h>
 #include <netdb.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,6 +13,8 @@
 #include "core/daemon/daemon.h"
 
 #define BACKLOG 4096
+#define BIND_TRIES 30
+#define BIND_WAIT_MS 100
 
 static int bind_unix(const struct config_listen *listen_at, int *ret_fd, struct why *why)
 {
@@ -62,9 +65,14 @@ static int bind_tcp(const struct config_listen *listen_at, bool reuse_port, int 
 
 int daemon_listen(const struct config_listen *listen_at, bool reuse_port, int *ret_fd, struct why *why)
 {
-    int fd = -1;
-    int r = listen_at->is_unix ? bind_unix(listen_at, &fd, why) : bind_tcp(listen_at, reuse_port, &fd, why);
+    int fd = -1, r = -EADDRINUSE;
 
+    /* The hosts of a core that was killed may need a moment to let go of it. */
+    for (int tries = 0; r == -EADDRINUSE && tries < BIND_TRIES; tries++) {
+        if (tries)
+            poll(NULL, 0, BIND_WAIT_MS);
+        r = listen_at->is_unix ? bind_unix(listen_at, &fd, why) : bind_tcp(listen_at, reuse_port, &fd, why);
+    }
     if (r < 0)
         return r;
     if (listen(fd, BACKLOG) == -1) {

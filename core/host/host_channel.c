@@ -290,6 +290,9 @@ static void core_gone(struct hosting *hosting, const char *how)
     host_feeds_fail(hosting);
     if (!hosting->draining)
         hosting->transport.drain(hosting->self, CORE_GONE_DRAIN_MS);
+    for (uint32_t i = 0; i < hosting->listener_count; i++)
+        close(CONTROL_FD_LISTEN + (int)i); /* nothing is accepted any more: a new core may bind the address at once */
+    hosting->listener_count = 0;
     hosting->draining = true;
     hosting->drain_until_ns = clock_now_ns() + CORE_GONE_DRAIN_MS * CLOCK_MS;
 }

@@ -180,7 +180,7 @@ int host_watch(struct umbel_client *client, uint64_t tag, const char *session)
         return -ENOMEM;
     }
     *watch = (struct host_watch){.client = client, .tag = tag};
-    strcpy(watch->session, session);
+    strcpy(watch->session, session); /* fits: its length was checked above */
     uint32_t bucket = watch_bucket(client->app, session);
     watch->next = hosting->watches[bucket];
     hosting->watches[bucket] = watch;

@@ -413,6 +413,17 @@ static const struct umbel_out *batch_bytes(struct batch *batch, struct umbel_rea
     return fresh->failed ? NULL : &fresh->out;
 }
 
+/* Such a reader never joins the shared path: it is served entry by entry from the journal. */
+static bool separate(const struct umbel_reader *reader)
+{
+    return (reader->options.flags & UMBEL_READER_SEPARATE) != 0;
+}
+
+static int read_next(struct hosting *hosting, struct umbel_reader *reader, size_t room, size_t *ret_size)
+{
+    return (separate(reader) ? journal_read_entry : journal_read)(&hosting->journal, &reader->cursor, hosting->scratch, room, ret_size);
+}
+
 /* A reader that has read back up to the feed's place joins the shared path; one that read ahead waits for the feed to come up. */
 static void settle(struct host_feed *feed)
 {
@@ -420,7 +431,7 @@ static void settle(struct host_feed *feed)
         struct umbel_reader *reader = list_entry(link, struct umbel_reader, in_feed);
         if (reader->dead || reader->level || !reader->ready || reader->queued)
             continue;
-        if (reader->opened && reader->cursor.skip == 0 && feed->cursor.skip == 0 && reader->cursor.offset == feed->cursor.offset &&
+        if (reader->opened && !separate(reader) && reader->cursor.skip == 0 && feed->cursor.skip == 0 && reader->cursor.offset == feed->cursor.offset &&
             !feed->closed)
             reader->level = true;
         else if (!reader->opened || reader->cursor.offset < feed->cursor.offset || feed->closed)
@@ -486,9 +497,9 @@ static void catch_up(struct hosting *hosting, struct umbel_reader *reader)
         size_t room = budget - total < 8 ? 8 : budget - total;
         if (room > hosting->scratch_size)
             room = hosting->scratch_size;
-        int kind = journal_read(&hosting->journal, &reader->cursor, hosting->scratch, room, &size);
+        int kind = read_next(hosting, reader, room, &size);
         if (kind == -EMSGSIZE && total == 0 && grow_scratch(hosting, size)) /* one entry larger than all the budget goes alone */
-            kind = journal_read(&hosting->journal, &reader->cursor, hosting->scratch, hosting->scratch_size, &size);
+            kind = read_next(hosting, reader, hosting->scratch_size, &size);
         if (kind == -EMSGSIZE || kind == 0)
             break;
         if (kind < 0) {
@@ -512,7 +523,7 @@ static void catch_up(struct hosting *hosting, struct umbel_reader *reader)
     if (reader->dead || !reader->ready)
         return;
     if (reader->cursor.skip == 0 && reader->cursor.offset == feed->cursor.offset && !feed->news_count && !feed->closed &&
-        feed->cursor.skip == 0)
+        feed->cursor.skip == 0 && !separate(reader))
         reader->level = true;
     else if (reader->cursor.offset < feed->cursor.offset || reader->cursor.skip || feed->closed)
         queue_catchup(reader);

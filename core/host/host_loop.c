@@ -58,10 +58,10 @@ static bool drain_ring(struct hosting *hosting)
             host_feeds_lapped(hosting);
             if (hosting->watch_count > 0)
                 journal_find_live(&hosting->journal, find_watched, hosting);
-            continue;
+        } else {
+            host_feed_record(hosting, &record);
         }
-        host_feed_record(hosting, &record);
-        taken++;
+        taken++; /* a lap counts too: damaged memory must not hold the turn for ever */
     }
     stats_add(hosting->stats, HOST_RING_RECORDS, taken);
     atomic_store_explicit(&hosting->page->cursor, hosting->ring.next, memory_order_relaxed);

@@ -248,7 +248,7 @@ static int read_tool(const struct look *look, struct journal_cursor *at, const s
 }
 
 /* The next event into buffer.  Every round ends, or passes an entry (4 bytes at least) of a log that has an end. */
-static int read_merged(const struct look *look, struct journal_cursor *at, char *buffer, size_t room, size_t *ret_size)
+static int read_merged(const struct look *look, struct journal_cursor *at, bool one, char *buffer, size_t room, size_t *ret_size)
 {
     struct entry entry;
     size_t used = 0;
@@ -275,12 +275,15 @@ static int read_merged(const struct look *look, struct journal_cursor *at, char 
         if (take < rest)
             break;
         next_entry(at, &entry);
+        if (one && kind != 0)
+            break;
     }
     *ret_size = used;
     return (int)kind;
 }
 
-int journal_read(const struct journal_reader *reader, struct journal_cursor *cursor, void *buffer, size_t room, size_t *ret_size)
+static int read_next(const struct journal_reader *reader, struct journal_cursor *cursor, bool one, void *buffer, size_t room,
+                     size_t *ret_size)
 {
     struct journal_cursor at = *cursor;
     struct look look;
@@ -289,7 +292,7 @@ int journal_read(const struct journal_reader *reader, struct journal_cursor *cur
 
     if (r < 0)
         return r;
-    r = log_is_possible(&look) ? read_merged(&look, &at, buffer, room, &size) : -EPROTO;
+    r = log_is_possible(&look) ? read_merged(&look, &at, one, buffer, room, &size) : -EPROTO;
     if (!look_end(&look))
         return -ESTALE;
     if (r >= 0)
@@ -297,6 +300,16 @@ int journal_read(const struct journal_reader *reader, struct journal_cursor *cur
     if (r >= 0 || r == -EMSGSIZE)
         *ret_size = size;
     return r;
+}
+
+int journal_read(const struct journal_reader *reader, struct journal_cursor *cursor, void *buffer, size_t room, size_t *ret_size)
+{
+    return read_next(reader, cursor, false, buffer, room, ret_size);
+}
+
+int journal_read_entry(const struct journal_reader *reader, struct journal_cursor *cursor, void *buffer, size_t room, size_t *ret_size)
+{
+    return read_next(reader, cursor, true, buffer, room, ret_size);
 }
 
 /* Walks to the text byte wanted.  It stops before the first entry that begins there: what is not text and follows byte position - 1 is

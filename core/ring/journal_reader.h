@@ -38,6 +38,9 @@ int journal_ending(const struct journal_reader *reader, struct journal_ref ref, 
  * memory.  room >= 8.  A partly consumed entry is remembered in cursor->skip. */
 int journal_read(const struct journal_reader *reader, struct journal_cursor *cursor, void *buffer, size_t room, size_t *ret_size);
 
+/* journal_read_entry - as journal_read, but never merges: each entry comes as it was appended (or in parts, when room is too small). */
+int journal_read_entry(const struct journal_reader *reader, struct journal_cursor *cursor, void *buffer, size_t room, size_t *ret_size);
+
 /* journal_seek_text - a cursor just before the answer text byte `position`, and before whatever else (REASONING, TOOL) follows text byte
  * position - 1; so 0 is the very beginning.  0; -ERANGE past the end of what is committed; -EILSEQ
  * inside a character; -ESTALE. */

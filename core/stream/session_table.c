@@ -92,7 +92,7 @@ static bool make_room(struct session_table *table)
         return true;
     list_for_each(link, spare, &table->by_use) {
         struct session *session = list_entry(link, struct session, by_use);
-        if (list_is_empty(&session->streams)) {
+        if (list_is_empty(&session->streams) && session->pins == 0) {
             session_free(table, session);
             table->evicted++;
             return true;
@@ -135,7 +135,7 @@ void session_tidy(struct session_table *table, uint64_t now_ns)
         struct session *session = list_entry(link, struct session, by_use);
         if (now_ns - session->used_ns <= table->idle_ns)
             break; /* the list is in order of use */
-        if (list_is_empty(&session->streams))
+        if (list_is_empty(&session->streams) && session->pins == 0)
             session_free(table, session);
     }
 }
@@ -206,7 +206,8 @@ static void put_separator(struct umbel_out *out, bool *first)
     *first = false;
 }
 
-int session_compose(struct session *session, const char *messages, size_t size, const char *system, struct umbel_out *out, struct why *why)
+int session_compose(struct session *session, const char *messages, size_t size, const char *system, struct umbel_out *out,
+                    bool *ret_replaced, struct why *why)
 {
     char detail[160];
     size_t others = 0;
@@ -249,10 +250,21 @@ int session_compose(struct session *session, const char *messages, size_t size, 
             keep_turn(session, print_message(m));
     }
     umbel_out_put(out, "]", 1);
+    *ret_replaced = session && others > 1;
     r = out->failed ? why_set(why, -ENOMEM, "no memory for the question") : 0;
 out:
     umbel_json_free(list);
     return r;
+}
+
+void session_restore(struct session *session, const char *message, size_t size)
+{
+    keep_turn(session, strndup(message, size));
+}
+
+void session_forget(struct session *session)
+{
+    drop_turns(session);
 }
 
 void session_remember(struct session *session, const char *user_message, const char *answer, size_t answer_size)

@@ -19,7 +19,9 @@
 struct session_table;
 
 struct session {
-    struct list streams; /* of struct stream.in_session: running now */
+    struct list streams; /* running now: whatever the caller links in */
+    uint32_t pins;       /* the caller's: above 0 it is not forgotten */
+    bool loaded;         /* the caller's: its turns have been read back from the history */
     /* private */
     struct list by_use;
     struct session *next_in_bucket;
@@ -43,8 +45,16 @@ void session_tidy(struct session_table *table, uint64_t now_ns);
 
 /* session_compose - the messages to send upstream as a JSON array into out, by the memory rule: one new non-system message is put behind
  * the stored turns, several replace them.  messages: the client's JSON array.  system: the app's own prompt or "" (used if the client
- * sent none).  session NULL: no memory, the messages as they are.  Returns 0, or -EINVAL with a line for the client. */
-int session_compose(struct session *session, const char *messages, size_t size, const char *system, struct umbel_out *out, struct why *why);
+ * sent none).  session NULL: no memory, the messages as they are.  *ret_replaced: the stored turns are now the client's own, but for the
+ * newest.  Returns 0, or -EINVAL with a line for the client. */
+int session_compose(struct session *session, const char *messages, size_t size, const char *system, struct umbel_out *out,
+                    bool *ret_replaced, struct why *why);
+
+/* session_restore - puts one turn (JSON text of a message) behind those that are there: read back from the history. */
+void session_restore(struct session *session, const char *message, size_t size);
+
+/* session_forget - drops all turns. */
+void session_forget(struct session *session);
 
 /* session_remember - after an answer: the newest user message of that question (JSON text, from session_newest) and the answer's text. */
 void session_remember(struct session *session, const char *user_message, const char *answer, size_t answer_size);

@@ -69,8 +69,9 @@ struct umbel_reader_options {
     uint32_t variant;  /* 0.. or UMBEL_VARIANT_PRIVATE */
     uint32_t max_text; /* bytes of answer text in one event at most; 0 = 64 KiB */
     uint32_t max_batch; /* bytes of answer text in one write at most; 0 = 64 KiB.  To pace a client: answer FULL, be ready() later */
-    uint32_t reserved;
+    uint32_t flags;     /* UMBEL_READER_* */
 };
+#define UMBEL_READER_SEPARATE 1u /* each delta of the upstream is an event of its own, never merged: dearer, for codecs that look at them */
 
 /* What a plugin does with answers.  One static table per plugin. */
 struct umbel_codec {
@@ -140,7 +141,8 @@ struct umbel_host {
 
     /* ask, watch, resume: the client must be authorized.  The outcome comes by began or refused with this tag, from the loop, never
      * during the call.  ask and resume have one outcome; a watch goes on until unwatch, and begins a reader for each answer of
-     * the session, the running ones first.  Returns 0 or -errno (-EPERM: not authorized, -EMSGSIZE, -EAGAIN: channel full). */
+     * the session (session "": of every session of the app), the running ones first.  Returns 0 or -errno (-EPERM: not authorized,
+     * -EMSGSIZE, -EAGAIN: channel full). */
     int (*ask)(struct umbel_client *client, uint64_t tag, const struct umbel_request *request);
     int (*watch)(struct umbel_client *client, uint64_t tag, const char *session);
     void (*unwatch)(struct umbel_client *client, uint64_t tag);
@@ -161,6 +163,12 @@ struct umbel_host {
 
     /* count: adds to one of the transport's counters on the stats page; a new name makes a new counter (64 at most, [a-z0-9_]+). */
     void (*count)(const struct umbel_host *host, const char *name, uint64_t add);
+
+    /* keep: has the core remember a value under a key for this transport, beyond this process's life (not the core's); size 0 forgets it.
+     * kept: visits what is remembered, in open() and later.  Key: 1..255 bytes of text; value: at most 4 KiB; 20,000 keys a transport:
+     * beyond that -ENOSPC.  What was kept is with the core once the loop has turned. */
+    int (*keep)(const struct umbel_host *host, const char *key, const void *value, uint64_t size);
+    void (*kept)(const struct umbel_host *host, void (*visit)(void *arg, const char *key, const void *value, uint64_t size), void *arg);
 
     /* drained: no client is left; the host ends as soon as it may. */
     void (*drained)(const struct umbel_host *host);

@@ -34,9 +34,14 @@ struct umbel_ws_upgrade {
 struct umbel_ws_question {
     uint32_t struct_size;
     uint32_t variant;               /* as umbel_reader_options.variant: answers of one variant are encoded once for all */
+    uint32_t reader_flags;          /* as umbel_reader_options.flags */
+    uint32_t reserved;              /* 0 */
     const struct umbel_request *request;
     void *data;                     /* the codec's own per question; handed back in encode (private variant), refused and answered */
 };
+
+/* umbel_ws_codec.flags */
+#define UMBEL_WS_HOLD_BACK 1u /* with max_waiting questions waiting stop reading from the socket, rather than refuse the next one */
 
 struct umbel_ws_codec {
     uint32_t struct_size;
@@ -46,6 +51,7 @@ struct umbel_ws_codec {
     uint32_t max_in_flight; /* questions answered at once; answers then interleave frame by frame */
     uint32_t ping_s;        /* a ping after so many silent seconds; hang-up after ping_s + pong_s without any sign */
     uint32_t pong_s;
+    uint32_t flags;         /* UMBEL_WS_* */
     uint32_t idle_s;        /* close 1000 after so long without a question or an answer; 0 = never */
 
     /* A client wants in.  Call umbel_ws_authorize() (now or with the first message), umbel_ws_watch(), remember what it says.
@@ -58,12 +64,12 @@ struct umbel_ws_codec {
     /* One whole text message, valid UTF-8, borrowed.  (Binary messages are refused by the carrier with 1003.) */
     void (*message)(void *self, struct umbel_ws_client *client, const char *text, size_t size);
 
-    /* Appends whole frames for one event, with umbel_ws_frame_begin/end.  data: the question's, for private variants; else NULL. */
+    /* Appends whole frames for one event, with umbel_ws_frame_begin/end.  data: the question's or the watch's, for private variants; else NULL. */
     int (*encode)(void *self, uint32_t variant, void *data, const struct umbel_stream *stream, const struct umbel_event *event,
                   struct umbel_out *out);
 
     /* A question, watch or resume failed, or was one too many (UMBEL_ERROR_BUSY): appends the frames to send in its turn.
-     * data: the question's; NULL for a watch.  (A watch of a client that was not authorized is dropped without a word.) */
+     * data: the question's or the watch's.  (A watch of a client that was not authorized is dropped without a word.) */
     void (*refused)(void *self, struct umbel_ws_client *client, void *data, uint32_t error, const char *text, struct umbel_out *out);
 
     /* This question has had its last frame (or the client went): data is the codec's to free.  Optional. */
@@ -95,8 +101,9 @@ UMBEL_EXPORT void umbel_ws_say(struct umbel_ws_client *client, const struct umbe
 /* umbel_ws_say_now - the same, at once, between the frames of a running answer. */
 UMBEL_EXPORT void umbel_ws_say_now(struct umbel_ws_client *client, const struct umbel_out *frames);
 
-/* umbel_ws_watch - every answer of the session, shared variant, until the client goes. */
-UMBEL_EXPORT void umbel_ws_watch(struct umbel_ws_client *client, const char *session, uint32_t variant);
+/* umbel_ws_watch - every answer of the session until the client goes.  data: handed to encode for a private variant (one value for all
+ * answers of this watch, several of which may run at once) and to refused; the codec frees it in closed(), not before. */
+UMBEL_EXPORT void umbel_ws_watch(struct umbel_ws_client *client, const char *session, uint32_t variant, void *data);
 
 /* umbel_ws_stop - stops an answer of the client's app now; stream_id NULL: the one this client asked for last and that still runs. */
 UMBEL_EXPORT void umbel_ws_stop(struct umbel_ws_client *client, const char *stream_id);

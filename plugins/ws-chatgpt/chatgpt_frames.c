@@ -13,7 +13,9 @@ void chatgpt_frame(const struct chatgpt_task *task, uint64_t now_ns, const char 
     uint64_t hundredths = (now_ns - task->begun_ns + 5000000u) / 10000000u;
     size_t begin = umbel_ws_frame_begin(out);
 
-    umbel_out_printf(out, "{\"code\": 0, \"msg\": \"ok\", \"seq\": %s, \"data\": {\"consume_time\": \"%llu.%02u\", \"finish_reason\": %s, \"contents\": ",
+    umbel_out_printf(out,
+                     "{\"code\": 0, \"msg\": \"ok\", \"seq\": %s, \"data\": {\"consume_time\": \"%llu.%02u\", \"finish_reason\": %s, "
+                     "\"contents\": ",
                      task->seq, (unsigned long long)(hundredths / 100), (unsigned)(hundredths % 100), finish);
     umbel_out_json(out, text, size);
     if (id)

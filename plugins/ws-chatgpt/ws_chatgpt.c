@@ -324,7 +324,9 @@ static int chatgpt_reload(void *self)
 }
 
 static const struct umbel_option options[] = {
-    {.type = UMBEL_OPTION_TEXT, .name = "anonymous_app", .help = "the app of clients that bring no key, as in the original; empty: a client key is wanted as ?token= or Bearer"},
+    {.type = UMBEL_OPTION_TEXT,
+     .name = "anonymous_app",
+     .help = "the app of clients that bring no key, as in the original; empty: a client key is wanted as ?token= or Bearer"},
     {.type = UMBEL_OPTION_LIST,
      .name = "models",
      .otherwise = "{\"gpt-3.5-turbo\", \"gpt-4\", \"text-davinci-003\"}",
@@ -335,8 +337,14 @@ static const struct umbel_option options[] = {
      .min = 1,
      .max = 32,
      .help = "answers of one socket at once; above 1 their frames interleave, told apart by seq"},
-    {.type = UMBEL_OPTION_BOOL, .name = "davinci_double_stop", .otherwise = "false", .help = "end text-davinci-003 answers with a second \"stop\" frame, as the original does"},
-    {.type = UMBEL_OPTION_BOOL, .name = "null_error_seq", .otherwise = "false", .help = "let 129003 frames say \"seq\": null, as the original does"},
+    {.type = UMBEL_OPTION_BOOL,
+     .name = "davinci_double_stop",
+     .otherwise = "false",
+     .help = "end text-davinci-003 answers with a second \"stop\" frame, as the original does"},
+    {.type = UMBEL_OPTION_BOOL,
+     .name = "null_error_seq",
+     .otherwise = "false",
+     .help = "let 129003 frames say \"seq\": null, as the original does"},
 };
 
 UMBEL_EXPORT extern const struct umbel_transport umbel_transport;

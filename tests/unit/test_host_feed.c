@@ -34,7 +34,7 @@ struct sink { /* one client with one reader */
     uint64_t begun, ended, refused;
     uint32_t verdict, refusal, opens;
     int fill_after; /* writes until it is full; 0 = never */
-    uint32_t variant, max_batch;
+    uint32_t variant, max_batch, flags;
 };
 
 static void on_authorized(void *data, uint32_t error, const char *text)
@@ -54,6 +54,7 @@ static int on_began(void *data, uint64_t tag, struct umbel_reader *reader, const
     ret_options->reader_data = sink;
     ret_options->variant = sink->variant;
     ret_options->max_batch = sink->max_batch;
+    ret_options->flags = sink->flags;
     return 0;
 }
 
@@ -407,6 +408,7 @@ static void random_histories_lose_and_double_nothing(void **state)
                 sink->variant = rand() % 3 == 0 ? UMBEL_VARIANT_PRIVATE : (uint32_t)(rand() % 2);
                 sink->fill_after = rand() % 3 ? rand() % 5 : 0;
                 sink->max_batch = rand() % 4 == 0 ? 100 : 0;
+                sink->flags = rand() % 5 == 0 ? UMBEL_READER_SEPARATE : 0;
                 from[count] = size && rand() % 2 ? (uint64_t)rand() % size : 0;
                 attach(&bench, sink, ref, from[count]);
                 count++;
@@ -459,6 +461,32 @@ static void a_reader_of_a_forgotten_stream_is_told(void **state)
     bench_close(&bench);
 }
 
+/* Goal: a reader that asks for it gets each delta apart, in order, late or live.  Catches: merging on the way back or on the shared path. */
+static void separate_readers_get_each_delta_apart(void **state)
+{
+    struct sink sink = {.flags = UMBEL_READER_SEPARATE, .variant = UMBEL_VARIANT_PRIVATE};
+    struct bench bench;
+    (void)state;
+
+    bench_open(&bench, 64, 1 << 20);
+    struct journal_ref ref = open_stream(&bench);
+    for (int i = 0; i < 50; i++)
+        say(&bench, ref, "ab");
+    attach(&bench, &sink, ref, 0);
+    settle(&bench);
+    for (int i = 0; i < 50; i++)
+        say(&bench, ref, "cd");
+    bench.encodes = 0;
+    settle(&bench);
+    assert_int_equal(bench.encodes, 50);
+    assert_int_equal(sink.size, 200);
+    end_stream(&bench, ref, UMBEL_VERDICT_COMPLETE);
+    settle(&bench);
+    assert_int_equal(sink.ended, 1);
+    detach(&sink);
+    bench_close(&bench);
+}
+
 /* Goal: when the core dies each running answer ends FAILED for its readers, after all that was published.  Catches: a silent end. */
 static void answers_end_honestly_when_the_core_is_gone(void **state)
 {
@@ -485,6 +513,7 @@ int main(void)
         cmocka_unit_test(a_thousand_readers_share_one_encoding),      cmocka_unit_test(a_full_reader_gets_one_merged_rest),
         cmocka_unit_test(resume_positions_are_exact),                 cmocka_unit_test(random_histories_lose_and_double_nothing),
         cmocka_unit_test(a_reader_of_a_forgotten_stream_is_told),     cmocka_unit_test(answers_end_honestly_when_the_core_is_gone),
+        cmocka_unit_test(separate_readers_get_each_delta_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

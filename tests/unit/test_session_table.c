@@ -24,8 +24,9 @@ static void expect_compose(struct session *session, const char *messages, const 
 {
     struct umbel_out out = {0};
     struct why why = {""};
+    bool replaced;
 
-    assert_int_equal(session_compose(session, messages, strlen(messages), system, &out, &why), 0);
+    assert_int_equal(session_compose(session, messages, strlen(messages), system, &out, &replaced, &why), 0);
     umbel_out_put(&out, "", 1);
     assert_string_equal(out.data, expected);
     umbel_out_free(&out);
@@ -35,8 +36,9 @@ static void expect_refused(const char *messages)
 {
     struct umbel_out out = {0};
     struct why why = {""};
+    bool replaced;
 
-    assert_true(session_compose(NULL, messages, strlen(messages), "", &out, &why) < 0);
+    assert_true(session_compose(NULL, messages, strlen(messages), "", &out, &replaced, &why) < 0);
     assert_true(strlen(why.text) > 5);
     umbel_out_free(&out);
 }

@@ -28,7 +28,7 @@ int ctl_complain(enum ctl_exit code, const char *hint, const char *format, ...) 
 
 typedef int ctl_command(const struct ctl *ctl); /* returns an exit code */
 ctl_command ctl_status, ctl_stream_list, ctl_client_list, ctl_host_list, ctl_upstream_list, ctl_ring_show, ctl_counters, ctl_chat, ctl_help,
-    ctl_operate;
+    ctl_operate, ctl_session_list, ctl_session_show;
 
 void ctl_usage(bool colour);                                     /* the whole help, to standard output */
 void ctl_explain(const struct admin_command *command, bool colour); /* one command's */

@@ -21,6 +21,8 @@ static ctl_command *const commands[ADMIN_COMMAND_COUNT] = {
     [ADMIN_ring_show] = ctl_ring_show,
     [ADMIN_counters] = ctl_counters,
     [ADMIN_chat] = ctl_chat,
+    [ADMIN_session_list] = ctl_session_list,
+    [ADMIN_session_show] = ctl_session_show,
     [ADMIN_help] = ctl_help,
 };
 

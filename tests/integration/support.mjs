@@ -1,0 +1,160 @@
+// What the integration tests share: a mock LLM and a real umbeld with a configuration made for the test, on free ports, in a folder
+// of its own.  Everything a test starts is ended by stop(), also when the test fails.
+import { spawn, execFile } from 'node:child_process';
+import { mkdtemp, writeFile, rm, readFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { once } from 'node:events';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+export const BIN = path.resolve(process.env.UMBEL_BIN ?? path.join(here, '../../build/dev/bin'));
+export const KEY = '0123456789abcdef';
+
+export const bin = (name) => path.join(BIN, name);
+
+/** Waits until probe() answers something true; fails with what it last said.  For conditions, never for time. */
+export async function until(what, probe, { timeout = 30000, every = 10 } = {}) {
+  const end = Date.now() + timeout;
+  let last;
+  for (;;) {
+    try {
+      const value = await probe();
+      if (value) return value;
+      last = value;
+    } catch (error) {
+      last = error;
+    }
+    if (Date.now() > end) throw new Error(`waited ${timeout} ms for ${what}; last: ${last?.stack ?? last}`);
+    await new Promise((resolve) => setTimeout(resolve, every));
+  }
+}
+
+/** A port nobody listens on now. */
+export async function freePort() {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** Runs a program to its end: { code, stdout, stderr }. */
+export function run(file, args, options = {}) {
+  return new Promise((resolve) => {
+    execFile(file, args, { maxBuffer: 64 << 20, timeout: 120000, ...options }, (error, stdout, stderr) =>
+      resolve({ code: error ? (error.code ?? -1) : 0, signal: error?.signal, stdout, stderr }));
+  });
+}
+
+class Process {
+  constructor(file, args, options = {}) {
+    this.lines = '';
+    this.child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
+    this.child.stdout.on('data', (data) => (this.stdout = (this.stdout ?? '') + data));
+    this.child.stderr.on('data', (data) => (this.lines += data));
+    this.exited = new Promise((resolve) => {
+      this.child.on('exit', (code, signal) => resolve((this.end = { code, signal })));
+      this.child.on('error', (error) => resolve((this.end = { code: -1, error: String(error) })));
+    });
+  }
+  get pid() {
+    return this.child.pid;
+  }
+  kill(signal) {
+    if (!this.end) this.child.kill(signal);
+  }
+}
+
+export async function startMock(args = []) {
+  const mock = new Process(bin('umbel-mock-llm'), ['--listen', '127.0.0.1:0', ...args]);
+  await until('the mock LLM', () => {
+    if (mock.end) throw new Error(`the mock ended: ${JSON.stringify(mock.end)} ${mock.lines}`);
+    return /listening on (\S+)/.exec(mock.stdout ?? '');
+  });
+  mock.address = /listening on (\S+)/.exec(mock.stdout)[1];
+  mock.url = `http://${mock.address}`;
+  mock.requests = async (model) =>
+    (await fetch(`${mock.url}/mock/requests${model ? `?model=${encodeURIComponent(model)}` : ''}`)).json();
+  mock.text = async (model, prompt) =>
+    (await fetch(`${mock.url}/mock/text?model=${encodeURIComponent(model)}&prompt=${encodeURIComponent(prompt)}`)).text();
+  mock.stop = async () => {
+    mock.kill('SIGTERM');
+    return mock.exited;
+  };
+  return mock;
+}
+
+const quote = (text) => `"${String(text).replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
+const value = (v) => (Array.isArray(v) ? `{ ${v.map(quote).join(', ')} }` : typeof v === 'string' ? quote(v) : String(v));
+const section = (head, options) =>
+  `${head} {\n${Object.entries(options)
+    .map(([k, v]) => (typeof v === 'object' && !Array.isArray(v) ? section(k, v) : `  ${k} = ${value(v)}\n`))
+    .join('')}}\n`;
+
+/**
+ * A mock, a daemon and its transports.
+ *   transports: { bmob: { plugin: 'ws-bmob', ...options } }   ports are chosen; stack.ports.bmob tells
+ *   upstream, app, core, log: further options of these sections; model: the app's (a mock-llm model specification)
+ */
+export async function startStack({ transports, upstream = {}, app = {}, core = {}, model = 'mock:tokens=20:pace=1', mock: given, apps = {}, mockArgs = [], env = {}, wait = true } = {}) {
+  const mock = given ?? (await startMock(mockArgs));
+  const dir = await mkdtemp(path.join(os.tmpdir(), 'umbel-test-'));
+  const ports = {};
+  let text = `state_dir = "${dir}"\n` + section('log', { level: 'debug' });
+  text += section('core', { ring_slots: 4096, journal_mb: 16, ...core });
+  text += section('upstream demo', { base_url: `${mock.url}/v1`, models: ['*'], ...upstream });
+  text += section('app shop', { upstreams: ['demo'], model, keys: [KEY], ...app });
+  for (const [name, options] of Object.entries(apps)) text += section(`app ${name}`, { upstreams: ['demo'], model, ...options });
+  for (const [name, options] of Object.entries(transports)) {
+    ports[name] = await freePort();
+    const common = { listen: [`127.0.0.1:${ports[name]}`], ...(options.anonymous_app ? {} : { apps: ['shop', ...Object.keys(apps)] }) };
+    text += section(`transport ${name}`, { plugin: options.plugin, ...common, ...Object.fromEntries(Object.entries(options).filter(([k]) => k !== 'plugin')) });
+  }
+  const config = path.join(dir, 'umbel.conf');
+  await writeFile(config, text, { mode: 0o600 });
+  const stack = { mock, dir, ports, config, key: KEY };
+  stack.boot = async () => {
+    stack.daemon = new Process(bin('umbeld'), ['-c', config, '--runtime-dir', dir], { env: { ...process.env, ...env } });
+    if (wait)
+      await until('all hosts to run', async () => {
+        if (stack.daemon.end) throw new Error(`umbeld ended: ${JSON.stringify(stack.daemon.end)}\n${stack.daemon.lines}`);
+        const hosts = await stack.list('host list', 'hosts');
+        return hosts.length >= Object.keys(transports).length && hosts.every((h) => h.state === 'running');
+      });
+  };
+  stack.ctl = (...args) => run(bin('umbelctl'), ['-s', dir, ...args]);
+  stack.list = async (command) => {
+    const { code, stdout, stderr } = await stack.ctl(...command.split(' '), '--json');
+    if (code !== 0) throw new Error(`umbelctl ${command}: ${code} ${stderr}`);
+    const document = JSON.parse(stdout);
+    return Array.isArray(document) ? document : Object.values(document).find(Array.isArray);
+  };
+  stack.counter = async (name) => {
+    const { stdout } = await stack.ctl('counters', name, '--json');
+    return JSON.parse(stdout);
+  };
+  stack.stop = async () => {
+    stack.daemon?.kill('SIGTERM');
+    const late = setTimeout(() => stack.daemon?.kill('SIGKILL'), 60000);
+    const end = await stack.daemon?.exited;
+    clearTimeout(late);
+    if (!given) await mock.stop();
+    await rm(dir, { recursive: true, force: true });
+    const bad = /ERROR: (Address|Leak|Undefined|Thread)Sanitizer|runtime error:/.exec(stack.daemon?.lines ?? '');
+    if (bad) throw new Error(`a sanitizer spoke:\n${stack.daemon.lines.slice(bad.index, bad.index + 6000)}`);
+    return end;
+  };
+  try {
+    await stack.boot();
+  } catch (error) {
+    await stack.stop().catch(() => {});
+    throw error;
+  }
+  return stack;
+}
+
+export { readFile };
