@@ -76,7 +76,7 @@ struct config {
     char *log_level; /* error, warn, info, debug */
     bool log_json;
     char *io; /* auto, io_uring, epoll */
-    uint32_t ring_slots, journal_mb, linger_s;
+    uint32_t ring_slots, journal_mb, linger_s, history_days, history_mb;
     struct config_upstream *upstreams;
     size_t upstream_count;
     struct config_app *apps;

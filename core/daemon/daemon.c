@@ -101,6 +101,10 @@ static void on_signal(void *owner, int fd)
     while (read(fd, &info, sizeof info) == (ssize_t)sizeof info)
         if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
             daemon_stop(daemon);
+        else if (info.ssi_signo == SIGHUP) {
+            log_info("SIGHUP: the transports read their certificates again");
+            daemon_hosts_reload(daemon);
+        }
 }
 
 /* Before any thread is made: they inherit the mask, so a signal can reach nobody but the signalfd. */
@@ -109,7 +113,7 @@ static void block_signals(sigset_t *ret_set)
     sigemptyset(ret_set);
     sigaddset(ret_set, SIGTERM);
     sigaddset(ret_set, SIGINT);
-    sigaddset(ret_set, SIGHUP); /* taken, so that it does not end us */
+    sigaddset(ret_set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, ret_set, NULL);
 }
 
@@ -201,6 +205,10 @@ int daemon_create(struct config *config, const char *host_program, struct daemon
     daemon->tick.fired = tick;
     daemon->flush_hook.run = flush;
     snprintf(daemon->host_program, sizeof daemon->host_program, "%s", host_program);
+    if (strcmp(config->io, "epoll") == 0) {
+        r = why_set(why, -EINVAL, "io = epoll is not there yet, expected auto or io_uring, write core { io = auto }");
+        goto fail;
+    }
     r = make_runtime_dir(config->runtime_dir, why);
     if (r < 0)
         goto fail;

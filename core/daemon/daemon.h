@@ -104,6 +104,7 @@ void daemon_history_admin(struct daemon *daemon); /* session list, show, forget 
 int daemon_hosts_create(struct daemon *daemon, struct why *why); /* listening sockets and workers; nothing is started */
 void daemon_hosts_start(struct daemon *daemon);
 void daemon_hosts_stop(struct daemon *daemon);
+void daemon_hosts_reload(struct daemon *daemon); /* certificates are read again */
 bool daemon_hosts_gone(const struct daemon *daemon);
 void daemon_hosts_tick(struct daemon *daemon, uint64_t now_ns);
 void daemon_hosts_free(struct daemon *daemon);

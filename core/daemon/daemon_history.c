@@ -46,6 +46,8 @@ int daemon_history_create(struct daemon *daemon)
     bool wanted;
 
     options.sync_ms = sync_ms(daemon, &wanted);
+    options.retention_days = daemon->config->history_days;
+    options.retention_mb = daemon->config->history_mb;
     for (uint32_t i = 0; i < sizeof counters / sizeof *counters; i++)
         daemon->history_counter[i] = stats_name_counter(daemon->stats, counters[i].name, counters[i].help, counters[i].gauge);
     if (!wanted)

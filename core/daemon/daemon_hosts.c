@@ -510,6 +510,18 @@ void daemon_hosts_stop(struct daemon *daemon)
         host_stop(&h->host, h->transport->config->drain_ms);
 }
 
+void daemon_hosts_reload(struct daemon *daemon)
+{
+    struct control_out out = {0};
+
+    control_begin(&out, CONTROL_RELOAD, 0);
+    if (control_end(&out))
+        for_each_worker(daemon, h)
+            if (h->host.state == HOST_RUNNING)
+                host_send(&h->host, &out);
+    control_out_free(&out);
+}
+
 bool daemon_hosts_gone(const struct daemon *daemon)
 {
     for_each_worker(daemon, h)

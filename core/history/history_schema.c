@@ -14,6 +14,7 @@ static const char *const migrations[HISTORY_STORE_VERSION] = {
     "CREATE TABLE conversation(id INTEGER PRIMARY KEY AUTOINCREMENT, app TEXT NOT NULL, session TEXT NOT NULL, turns INTEGER NOT NULL, "
     "  bytes INTEGER NOT NULL, last_ms INTEGER NOT NULL, UNIQUE(app, session));"
     "CREATE INDEX conversation_by_use ON conversation(last_ms);"
+    "CREATE INDEX conversation_by_use_of_app ON conversation(app, last_ms);"
     "CREATE TABLE turn(id INTEGER PRIMARY KEY AUTOINCREMENT, conversation INTEGER NOT NULL, at_ms INTEGER NOT NULL, role INTEGER NOT NULL, "
     "  verdict INTEGER NOT NULL, flags INTEGER NOT NULL, size INTEGER NOT NULL, stream TEXT NOT NULL, message TEXT NOT NULL);"
     "CREATE INDEX turn_of_conversation ON turn(conversation);"
