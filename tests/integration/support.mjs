@@ -77,8 +77,12 @@ export async function startMock(args = []) {
   });
   mock.address = /listening on (\S+)/.exec(mock.stdout)[1];
   mock.url = `http://${mock.address}`;
+  /** The service's own record, of one exact model name or of all. */
   mock.requests = async (model) =>
     (await fetch(`${mock.url}/mock/requests${model ? `?model=${encodeURIComponent(model)}` : ''}`)).json();
+  /** What was asked of the service, one record a request; name: the part of the model before the first colon. */
+  mock.asked = async (name) =>
+    (await (await fetch(`${mock.url}/mock/requests`)).json()).requests.filter((r) => !name || r.model?.split(':')[0] === name);
   mock.text = async (model, prompt) =>
     (await fetch(`${mock.url}/mock/text?model=${encodeURIComponent(model)}&prompt=${encodeURIComponent(prompt)}`)).text();
   mock.stop = async () => {

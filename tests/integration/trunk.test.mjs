@@ -64,8 +64,7 @@ describe('watching and many streams', () => {
     assert.equal(await asker.end(), truth);
     const id = [...asker.done.keys()][0];
     for (const watcher of watchers) assert.equal(await watcher.end(id), truth);
-    const { requests } = await stack.mock.requests('count');
-    assert.equal(new Set((requests ?? []).map((r) => r.request ?? r.id)).size || 1, 1, 'the service was called once');
+    assert.equal((await stack.mock.asked('count')).length, 1, 'the service was called once');
     for (const client of [asker, ...watchers]) client.close();
   });
 
@@ -178,7 +177,7 @@ describe('stopping and leaving', () => {
     asker.send({ stop: id });
     const text = await asker.end(id);
     assert.equal(await watcher.end(id), text);
-    await until('the service to notice', async () => JSON.stringify(await stack.mock.requests('slow')).includes('client_closed'));
+    await until('the service to notice', async () => (await stack.mock.asked('slow')).some((r) => r.end === 'client_closed'));
     const stream = (await stack.list('stream list')).find((s) => s.id === id);
     assert.equal(stream.state, 'cancelled');
     asker.close();
@@ -192,6 +191,7 @@ describe('stopping and leaving', () => {
     await until('text', () => asker.frames.length > 2);
     const id = asker.frames[0].id;
     asker.close();
+    await until('the service to notice', async () => (await stack.mock.asked('slow')).filter((r) => r.end === 'client_closed').length === 2);
     await until('the cancel', async () => (await stack.list('stream list')).find((s) => s.id === id)?.state === 'cancelled');
   });
 
