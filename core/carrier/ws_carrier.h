@@ -86,7 +86,6 @@ struct ws_turn {
     uint32_t code; /* UMBEL_ERROR_* or close code */
     bool has_data; /* data is the codec's to free: answered() is owed */
     bool stop;     /* stop it as soon as it has begun */
-    bool is_watch; /* a refusal of a watch: answered() is not owed */
     char bytes[];
 };
 
@@ -94,7 +93,7 @@ struct ws_turn {
 struct ws_reader {
     struct list link;
     struct umbel_ws_client *client;
-    struct umbel_reader *reader;
+    struct umbel_reader *reader; /* NULL once the host has forgotten it */
     struct ws_turn *turn; /* the question it answers; NULL for a watched one */
     void *watch_data;     /* of a watched one */
     uint32_t variant;

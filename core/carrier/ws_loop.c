@@ -120,7 +120,7 @@ static int open_context(struct umbel_ws *ws)
     info.foreign_loops = loops;
     info.max_http_header_data = 8192;
     info.pt_serv_buf_size = 4096;
-    info.timeout_secs = WS_HANDSHAKE_MS / 1000 + 5; /* ours comes first */
+    info.timeout_secs = info.timeout_secs_ah_idle = WS_HANDSHAKE_MS / 1000 + 5; /* ours comes first */
     ws->context = lws_create_context(&info);
     if (!ws->context) {
         ws_log(ws, UMBEL_LOG_ERROR, "libwebsockets did not start (is the package libwebsockets-evlib-uv installed?)");

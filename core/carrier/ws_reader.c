@@ -16,7 +16,7 @@ static struct ws_reader *find(const struct umbel_ws_client *client, const char *
 {
     list_for_each(link, spare, &client->readers) {
         struct ws_reader *reader = list_entry(link, struct ws_reader, link);
-        if (!strcmp(client->ws->host->reader_stream(reader->reader)->id, stream_id))
+        if (reader->reader && !strcmp(client->ws->host->reader_stream(reader->reader)->id, stream_id))
             return reader;
     }
     return NULL;
@@ -116,13 +116,18 @@ static void on_refused(void *client_data, uint64_t tag, uint32_t error, const ch
         ws_turn_refuse(client, turn, error, text);
 }
 
+static void *data_of(const struct ws_reader *reader)
+{
+    return reader->turn ? reader->turn->data : reader->watch_data;
+}
+
 static int on_encode(void *self, uint32_t variant, void *reader_data, const struct umbel_stream *stream,
                      const struct umbel_event *event, struct umbel_out *out)
 {
     struct umbel_ws *ws = self;
     struct ws_reader *reader = reader_data;
 
-    return ws->codec->encode(ws->self, variant, !reader ? NULL : reader->turn ? reader->turn->data : reader->watch_data, stream, event, out);
+    return ws->codec->encode(ws->self, variant, reader ? data_of(reader) : NULL, stream, event, out);
 }
 
 static int on_write(void *reader_data, const void *bytes, size_t size, int last)
@@ -131,10 +136,11 @@ static int on_write(void *reader_data, const void *bytes, size_t size, int last)
     struct umbel_ws_client *client = reader->client;
 
     (void)last;
-    if (client->state != WS_OPEN || client->end_code || client->doomed)
-        return -1; /* its end is on the dirty list and frees the reader */
-    if (size && ws_write_put(client, bytes, size) < 0)
+    if (client->state != WS_OPEN || client->end_code || client->doomed || (size && ws_write_put(client, bytes, size) < 0)) {
+        reader->reader = NULL; /* the host forgets it now, we when the dirty list comes to this client */
+        reader->waiting = false;
         return -1;
+    }
     reader->waiting = client->full;
     return client->full ? UMBEL_WRITE_FULL : UMBEL_WRITE_READY;
 }
@@ -154,7 +160,7 @@ static void say_lost(struct ws_reader *reader)
                                 .code = UMBEL_ERROR_INTERNAL};
 
     umbel_out_reset(&ws->scratch);
-    void *data = reader->turn ? reader->turn->data : NULL;
+    void *data = reader->variant == UMBEL_VARIANT_PRIVATE ? data_of(reader) : NULL;
     int r = ws->codec->encode(ws->self, reader->variant, data, stream, &event, &ws->scratch);
     event.kind = UMBEL_EVENT_CLOSED;
     event.data = "";

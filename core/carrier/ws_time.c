@@ -117,6 +117,7 @@ static void hung_up(struct umbel_ws_client *client)
 static void closing_over(struct umbel_ws_client *client)
 {
     list_remove(&client->life);
+    ws_count(client->ws, "ws_close_unanswered");
     ws_loop_kill(client);
 }
 

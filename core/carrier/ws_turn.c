@@ -262,7 +262,7 @@ void ws_turn_release(struct umbel_ws_client *client)
 }
 
 /* One too many: the codec's refusal takes its place in the turn. */
-static void add_refusal(struct umbel_ws_client *client, void *data, uint32_t error, const char *text)
+static void add_refusal(struct umbel_ws_client *client, void *data, bool is_watch, uint32_t error, const char *text)
 {
     struct ws_turn *turn = add(client, &client->waiting, WS_TURN_REFUSED, strlen(text));
 
@@ -271,8 +271,8 @@ static void add_refusal(struct umbel_ws_client *client, void *data, uint32_t err
         memcpy(turn->bytes, text, strlen(text));
         turn->code = error;
         turn->data = data;
-        turn->has_data = true;
-    } else if (client->ws->codec->answered) {
+        turn->has_data = !is_watch;
+    } else if (!is_watch && client->ws->codec->answered) {
         client->ws->codec->answered(client->ws->self, client, data);
     }
 }
@@ -310,7 +310,7 @@ void umbel_ws_ask(struct umbel_ws_client *client, const struct umbel_ws_question
     if (has_room(client, size))
         turn = add(client, &client->waiting, WS_TURN_ASK, size);
     if (!turn) {
-        add_refusal(client, question->data, UMBEL_ERROR_BUSY, "too many questions are waiting");
+        add_refusal(client, question->data, false, UMBEL_ERROR_BUSY, "too many questions are waiting");
         return;
     }
     char *at = turn->bytes;
@@ -333,7 +333,7 @@ void umbel_ws_resume(struct umbel_ws_client *client, uint32_t variant, const cha
     if (has_room(client, size))
         turn = add(client, &client->waiting, WS_TURN_RESUME, size);
     if (!turn) {
-        add_refusal(client, data, UMBEL_ERROR_BUSY, "too many questions are waiting");
+        add_refusal(client, data, false, UMBEL_ERROR_BUSY, "too many questions are waiting");
         return;
     }
     memcpy(turn->bytes, stream_id, size);
@@ -365,7 +365,7 @@ void umbel_ws_watch(struct umbel_ws_client *client, const char *session, uint32_
     size_t size = strlen(session);
 
     if (client->watch_count >= WS_WATCHES_MAX) {
-        send_refusal(client, data, UMBEL_ERROR_BUSY, "too many sessions are watched");
+        add_refusal(client, data, true, UMBEL_ERROR_BUSY, "too many sessions are watched");
         return;
     }
     struct ws_turn *watch = add(client, &client->watches, WS_TURN_WATCH, size);
@@ -405,7 +405,7 @@ void umbel_ws_stop(struct umbel_ws_client *client, const char *stream_id)
     struct ws_turn *last = last_started(client);
     if (!last)
         return;
-    if (last->reader)
+    if (last->reader && last->reader->reader)
         host->stop(client->client, 0, host->reader_stream(last->reader->reader)->id);
     else
         last->stop = true; /* as soon as it begins */

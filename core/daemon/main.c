@@ -25,7 +25,8 @@ static const char usage[] =
     "      --version\n"
     "\n"
     "Stays in the foreground and logs to standard error.  SIGTERM and SIGINT: running answers are served to their end, then exit\n"
-    "status 0; a second signal ends at once.  SIGHUP: TLS certificates are read again.  Exit status 1: could not start or failed; 2: the configuration is wrong.\n";
+    "status 0; a second signal ends at once.  SIGHUP: TLS certificates are read again.\n"
+    "Exit status 1: could not start or failed; 2: the configuration is wrong.\n";
 
 static void warn_line(void *owner, const char *line)
 {

@@ -59,6 +59,9 @@ struct history_shared {
 
 void history_ask_free(struct history_ask *ask);
 
+/* history_shared_create - with one user, the loop.  NULL: no memory or no descriptor. */
+struct history_shared *history_shared_create(const char *path, const struct history_options *options);
+
 /* history_shared_leave - called with the lock held, leaves without it. */
 void history_shared_leave(struct history_shared *shared);
 

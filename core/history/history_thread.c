@@ -8,40 +8,19 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
-#include "core/history/history_shared.h"
+#include "core/history/history_thread.h"
 
-#define ASKS_A_ROUND 64          /* then writes get their turn */
 #define RETRY_FIRST_MS 100u      /* doubled with each failure up to RETRY_LAST_MS */
 #define RETRY_LAST_MS 5000u
 #define LOOK_AGAIN_MS 1000u      /* whether a damaged file has been replaced */
-#define AGE_CHECK_S 3600u        /* how often turns that have become too old are looked for */
-#define SCRUB_RETRY_MS 250u      /* another program is reading the write-ahead log */
-#define SCRUB_PATIENCE_MS 5000u  /* ... and who asked to forget is told so after this */
 #define VACUUM_BYTES 1048576u    /* free pages inside the file are kept for use below this, and below an eighth of the file */
-#define DAY_MS 86400000ull
-
-struct thread {
-    struct history_shared *shared;
-    const struct history_options *options;
-    struct history_store *store; /* NULL: closed */
-    bool writable;               /* the last write succeeded */
-    bool damaged;                /* `was` tells which file */
-    struct stat was;
-    int said;                    /* the error the log was told of; 0: that all is well; 1: nothing yet */
-    uint64_t retry_ns;
-    uint32_t retry_ms;
-    struct list forgets;         /* history_ask: carried out, their bytes are being overwritten */
-    bool purge, scrub, retire, vacuum;
-    uint64_t chore_ns, age_ns, scrub_until_ns;
-};
 
 /* ---- the state ---- */
 
-static void note_state(struct thread *thread, enum history_state state, const char *text)
+static void note_state(struct history_thread *thread, enum history_state state, const char *text)
 {
     pthread_mutex_lock(&thread->shared->lock);
     thread->shared->state = state;
@@ -66,9 +45,7 @@ static bool is_same_file(const struct stat *a, const struct stat *b)
            a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-static void answer_forgets(struct thread *thread, int error, const char *text);
-
-static void note_failure(struct thread *thread, const struct history_trouble *trouble)
+void history_thread_failed(struct history_thread *thread, const struct history_trouble *trouble)
 {
     bool damaged = trouble->state == HISTORY_DAMAGED;
 
@@ -87,10 +64,10 @@ static void note_failure(struct thread *thread, const struct history_trouble *tr
     if (thread->said != trouble->error)
         log_error("history: %s", trouble->why.text);
     thread->said = trouble->error;
-    answer_forgets(thread, trouble->error, trouble->why.text);
+    history_asks_end_forgets(thread, trouble->error, trouble->why.text);
 }
 
-static void note_success(struct thread *thread)
+static void note_success(struct history_thread *thread)
 {
     if (thread->writable)
         return;
@@ -102,16 +79,16 @@ static void note_success(struct thread *thread)
 }
 
 /* An operation's result: true when it succeeded. */
-static bool went_well(struct thread *thread, int r, const struct history_trouble *trouble)
+bool history_thread_went_well(struct history_thread *thread, int r, const struct history_trouble *trouble)
 {
     if (r < 0)
-        note_failure(thread, trouble);
+        history_thread_failed(thread, trouble);
     else
         note_success(thread);
     return r >= 0;
 }
 
-static void measure(struct thread *thread)
+void history_thread_measure(struct history_thread *thread)
 {
     struct history_trouble trouble;
     struct history_size size;
@@ -127,7 +104,7 @@ static void measure(struct thread *thread)
     pthread_mutex_unlock(&thread->shared->lock);
 }
 
-static void open_store(struct thread *thread)
+static void open_store(struct history_thread *thread)
 {
     struct history_trouble trouble;
     struct stat is = look(thread->shared->path);
@@ -139,19 +116,19 @@ static void open_store(struct thread *thread)
     thread->damaged = false;
     if (history_store_open(thread->shared->path, thread->options->full_sync, &thread->store, &trouble) < 0) {
         thread->store = NULL;
-        note_failure(thread, &trouble);
+        history_thread_failed(thread, &trouble);
         return;
     }
     thread->purge = true; /* what a crash left */
     thread->age_ns = thread->chore_ns = 0;
-    if (went_well(thread, history_store_probe(thread->store, &trouble), &trouble))
-        measure(thread);
+    if (history_thread_went_well(thread, history_store_probe(thread->store, &trouble), &trouble))
+        history_thread_measure(thread);
 }
 
 /* ---- writing ---- */
 
 /* The batch that history_queue_take has filled. */
-static bool write_batch(struct thread *thread)
+bool history_thread_write_batch(struct history_thread *thread)
 {
     struct history_shared *shared = thread->shared;
     struct history_trouble trouble;
@@ -167,7 +144,7 @@ static bool write_batch(struct thread *thread)
         log_warn("history: %s was moved away or deleted: a new one is begun", shared->path);
         open_store(thread);
     }
-    well = thread->store && went_well(thread, history_store_append(thread->store, &shared->queue.batch, &trouble), &trouble);
+    well = thread->store && history_thread_went_well(thread, history_store_append(thread->store, &shared->queue.batch, &trouble), &trouble);
     list_init(&done);
     pthread_mutex_lock(&shared->lock);
     if (well) {
@@ -184,7 +161,7 @@ static bool write_batch(struct thread *thread)
     pthread_mutex_unlock(&shared->lock);
     history_queue_free(&done);
     if (well)
-        measure(thread);
+        history_thread_measure(thread);
     return well;
 }
 
@@ -200,7 +177,7 @@ static uint64_t due_ns(const struct history_shared *shared)
     return list_entry(queue->waiting.next, struct history_added, link)->queued_ns + shared->options.sync_ms * CLOCK_MS;
 }
 
-static void write_what_is_due(struct thread *thread, uint64_t now_ns)
+static void write_what_is_due(struct history_thread *thread, uint64_t now_ns)
 {
     struct history_shared *shared = thread->shared;
     struct history_trouble trouble;
@@ -221,246 +198,15 @@ static void write_what_is_due(struct thread *thread, uint64_t now_ns)
     some = !list_is_empty(&shared->queue.batch);
     pthread_mutex_unlock(&shared->lock);
     if (some)
-        write_batch(thread);
+        history_thread_write_batch(thread);
     else if (!thread->writable)
-        went_well(thread, history_store_probe(thread->store, &trouble), &trouble);
-}
-
-/* ---- asks ---- */
-
-static void hand_over(struct history_shared *shared, struct history_ask *ask)
-{
-    const uint64_t one = 1;
-
-    history_turns_turn_round(&ask->turns);
-    ask->bytes = sizeof *ask + ask->turns.bytes + ask->found.count * (2 * HISTORY_NAME_MAX);
-    pthread_mutex_lock(&shared->lock);
-    list_append(&shared->done, &ask->link);
-    shared->done_bytes += ask->bytes;
-    pthread_mutex_unlock(&shared->lock);
-    if (write(shared->eventfd, &one, sizeof one) == -1)
-        log_error("history: the loop cannot be woken: %s", strerror(errno));
-}
-
-static void blame(struct history_ask *ask, int error, const char *text)
-{
-    ask->error = error;
-    why_set(&ask->why, 0, "%s", text);
-}
-
-static void answer_forgets(struct thread *thread, int error, const char *text)
-{
-    while (!list_is_empty(&thread->forgets)) {
-        struct history_ask *ask = list_entry(thread->forgets.next, struct history_ask, link);
-
-        list_remove(&ask->link);
-        if (error)
-            why_set(&ask->why, 0, "forgotten, but not overwritten on the disk yet, which is tried again: %s", text);
-        ask->error = error;
-        hand_over(thread->shared, ask);
-    }
-}
-
-/* The database cannot be asked, for the reason that was given last. */
-static void blame_state(struct thread *thread, struct history_ask *ask)
-{
-    pthread_mutex_lock(&thread->shared->lock);
-    blame(ask, thread->damaged ? -EBADMSG : thread->said < 0 ? thread->said : -EAGAIN, thread->shared->text.text);
-    pthread_mutex_unlock(&thread->shared->lock);
-}
-
-static void collect_turns(struct thread *thread, struct history_ask *ask)
-{
-    struct history_trouble trouble;
-
-    pthread_mutex_lock(&thread->shared->lock);
-    history_queue_collect(&thread->shared->queue, ask->app, ask->session, ask->order, &ask->turns);
-    pthread_mutex_unlock(&thread->shared->lock);
-    if (!thread->store) {
-        blame_state(thread, ask);
-    } else if (history_store_collect(thread->store, ask->app, ask->session, &ask->turns, &trouble) < 0) {
-        blame(ask, trouble.error, trouble.why.text);
-        note_failure(thread, &trouble);
-    }
-    if (ask->turns.failed)
-        blame(ask, -ENOMEM, "no memory for the turns");
-}
-
-/* What waits is written first, so that the rows tell all. */
-static void list_conversations(struct thread *thread, struct history_ask *ask)
-{
-    struct history_shared *shared = thread->shared;
-    struct history_trouble trouble;
-    bool some = true;
-
-    while (thread->writable && some) {
-        pthread_mutex_lock(&shared->lock);
-        history_queue_take(&shared->queue, ask->order);
-        some = !list_is_empty(&shared->queue.batch);
-        pthread_mutex_unlock(&shared->lock);
-        if (some && !write_batch(thread))
-            break;
-    }
-    if (!thread->store) {
-        blame_state(thread, ask);
-    } else if (history_store_list(thread->store, ask->app, ask->limit, &ask->found, &trouble) < 0) {
-        blame(ask, trouble.error, trouble.why.text);
-        note_failure(thread, &trouble);
-    }
-}
-
-/* Answered by a chore when the bytes are gone; at once when it fails. */
-static void begin_forgetting(struct thread *thread, struct history_ask *ask)
-{
-    struct history_shared *shared = thread->shared;
-    struct history_trouble trouble;
-    struct list gone;
-    uint64_t waiting;
-
-    list_init(&gone);
-    pthread_mutex_lock(&shared->lock);
-    history_queue_forget(&shared->queue, ask->app, ask->session, ask->order, &gone);
-    pthread_mutex_unlock(&shared->lock);
-    waiting = !list_is_empty(&gone);
-    history_queue_free(&gone);
-    if (!thread->store) {
-        blame_state(thread, ask);
-    } else if (history_store_forget(thread->store, ask->app, ask->session, &ask->forgotten, &trouble) < 0) {
-        blame(ask, trouble.error, trouble.why.text);
-        note_failure(thread, &trouble);
-    }
-    if (ask->error) {
-        struct why reason = ask->why;
-
-        why_set(&ask->why, 0, "nothing but what waited was forgotten: %s", reason.text);
-        hand_over(shared, ask);
-        return;
-    }
-    ask->forgotten = ask->forgotten ? ask->forgotten : waiting; /* it may have had no row yet */
-    list_append(&thread->forgets, &ask->link);
-    thread->purge = true;
-    thread->scrub_until_ns = clock_now_ns() + SCRUB_PATIENCE_MS * CLOCK_MS;
-    thread->chore_ns = 0;
-}
-
-/* The next ask; with only_forgets the others are passed over.  NULL: none. */
-static struct history_ask *next_ask(struct history_shared *shared, bool only_forgets)
-{
-    struct history_ask *found = NULL;
-
-    pthread_mutex_lock(&shared->lock);
-    if (only_forgets || shared->done_bytes < HISTORY_DONE_BYTES_MAX)
-        list_for_each(link, spare, &shared->asks) {
-            struct history_ask *ask = list_entry(link, struct history_ask, link);
-            if (only_forgets && ask->kind != HISTORY_FORGET)
-                continue;
-            list_remove(&ask->link);
-            found = ask;
-            break;
-        }
-    pthread_mutex_unlock(&shared->lock);
-    return found;
-}
-
-static void answer_asks(struct thread *thread)
-{
-    struct history_ask *ask;
-
-    for (int i = 0; i < ASKS_A_ROUND && (ask = next_ask(thread->shared, false)); i++) {
-        if (ask->kind == HISTORY_FORGET) {
-            begin_forgetting(thread, ask);
-            continue;
-        }
-        if (ask->kind == HISTORY_LIST)
-            list_conversations(thread, ask);
-        else
-            collect_turns(thread, ask);
-        hand_over(thread->shared, ask);
-    }
-}
-
-/* ---- chores ---- */
-
-static void scrub(struct thread *thread, uint64_t now_ns)
-{
-    struct history_trouble trouble;
-    int r = history_store_scrub(thread->store, &trouble);
-
-    if (r == -EBUSY) { /* another program reads; nothing is wrong */
-        thread->chore_ns = now_ns + SCRUB_RETRY_MS * CLOCK_MS;
-        if (now_ns >= thread->scrub_until_ns)
-            answer_forgets(thread, -EBUSY, "another program holds the database open");
-        return;
-    }
-    if (!went_well(thread, r, &trouble))
-        return;
-    thread->scrub = false;
-    answer_forgets(thread, 0, "");
-}
-
-/* A step's worth of what is too old, or else too much. */
-static void retire(struct thread *thread)
-{
-    struct history_trouble trouble;
-    uint64_t now_ms = clock_wall_ms(), kept_ms = thread->options->retention_days * DAY_MS;
-    struct history_size size;
-    int r = history_store_size(thread->store, &size, &trouble);
-
-    if (r == 0 && kept_ms && now_ms > kept_ms)
-        r = history_store_retire(thread->store, now_ms - kept_ms, &trouble);
-    if (r == 0 && thread->options->retention_mb && size.used > (uint64_t)thread->options->retention_mb << 20)
-        r = history_store_retire(thread->store, UINT64_MAX, &trouble);
-    if (!went_well(thread, r, &trouble))
-        return;
-    if (r == 0) {
-        thread->retire = false; /* not measured again: the limit may be less than an empty database */
-        return;
-    }
-    pthread_mutex_lock(&thread->shared->lock);
-    thread->shared->counts.retired += (uint64_t)r;
-    pthread_mutex_unlock(&thread->shared->lock);
-    measure(thread);
-}
-
-/* One small step, so that asks and batches never wait long.  chore_ns says when the next one is due. */
-static void do_chore(struct thread *thread, uint64_t now_ns)
-{
-    struct history_trouble trouble;
-    int r;
-
-    if (!thread->writable || now_ns < thread->chore_ns)
-        return;
-    if (now_ns >= thread->age_ns) {
-        thread->age_ns = now_ns + AGE_CHECK_S * CLOCK_S;
-        thread->retire = true;
-    }
-    if (thread->purge) {
-        r = history_store_purge(thread->store, &trouble);
-        if (!went_well(thread, r, &trouble))
-            return;
-        thread->purge = r > 0;
-        thread->scrub = thread->scrub || r > 0 || !list_is_empty(&thread->forgets);
-    } else if (thread->scrub) {
-        scrub(thread, now_ns);
-    } else if (thread->retire) {
-        retire(thread);
-    } else if (thread->vacuum) {
-        r = history_store_vacuum(thread->store, &trouble);
-        if (!went_well(thread, r, &trouble))
-            return;
-        thread->vacuum = false;
-        if (r > 0)
-            measure(thread); /* asks for another step if need be */
-        thread->scrub = r > 0 && !thread->vacuum; /* the file shrinks when the log is moved into it */
-    } else {
-        thread->chore_ns = thread->age_ns;
-    }
+        history_thread_went_well(thread, history_store_probe(thread->store, &trouble), &trouble);
 }
 
 /* ---- the thread ---- */
 
 /* Sleeps until something is due.  False: it is time to end. */
-static bool rest(struct thread *thread)
+static bool rest(struct history_thread *thread)
 {
     struct history_shared *shared = thread->shared;
     bool goes_on;
@@ -487,7 +233,7 @@ static bool rest(struct thread *thread)
 }
 
 /* The end: forgets and adds are carried out in their order, who only asked gets no answer any more. */
-static void finish(struct thread *thread)
+static void finish(struct history_thread *thread)
 {
     struct history_shared *shared = thread->shared;
     struct history_ask *ask;
@@ -495,37 +241,37 @@ static void finish(struct thread *thread)
 
     if (!thread->store)
         open_store(thread);
-    while ((ask = next_ask(shared, true)))
-        begin_forgetting(thread, ask); /* touches no younger add */
+    while ((ask = history_asks_next(shared, true)))
+        history_asks_forget(thread, ask); /* touches no younger add */
     for (bool well = thread->store != NULL; well && some && clock_now_ns() < shared->stop_at_ns;) {
         pthread_mutex_lock(&shared->lock);
         history_queue_take(&shared->queue, UINT64_MAX);
         some = !list_is_empty(&shared->queue.batch);
         pthread_mutex_unlock(&shared->lock);
-        well = !some || write_batch(thread) || (thread->store && thread->said == -EBUSY); /* a lock may be let go in time */
+        well = !some || history_thread_write_batch(thread) || (thread->store && thread->said == -EBUSY); /* a lock may be let go in time */
     }
     while (thread->writable && (thread->purge || thread->scrub) && clock_now_ns() < shared->stop_at_ns &&
            clock_now_ns() >= thread->chore_ns)
-        do_chore(thread, clock_now_ns());
+        history_chore_step(thread, clock_now_ns());
     history_store_close(thread->store, thread->damaged);
 }
 
 void *history_thread_main(void *argument)
 {
-    struct thread thread = {.shared = argument, .said = 1};
+    struct history_thread thread = {.shared = argument, .said = 1};
     struct history_shared *shared = argument;
 
     thread.options = &shared->options;
     list_init(&thread.forgets);
     open_store(&thread);
     while (rest(&thread)) {
-        answer_asks(&thread);
+        history_asks_answer(&thread);
         write_what_is_due(&thread, clock_now_ns());
         if (thread.store)
-            do_chore(&thread, clock_now_ns());
+            history_chore_step(&thread, clock_now_ns());
     }
     finish(&thread);
-    answer_forgets(&thread, -ECANCELED, "the history is closed");
+    history_asks_end_forgets(&thread, -ECANCELED, "the history is closed");
     pthread_mutex_lock(&shared->lock);
     if (shared->queue.turns > 0)
         log_error("history: %llu turns could not be written", (unsigned long long)shared->queue.turns);

@@ -25,13 +25,11 @@ static int count_conversation(struct history_store *store, const struct history_
     sqlite3_bind_int64(row, 4, (int64_t)added->message_bytes);
     sqlite3_bind_int64(row, 5, (int64_t)newest_ms(added));
     rc = sqlite3_step(row);
-    if (rc == SQLITE_ROW) {
+    if (rc == SQLITE_ROW) /* all changes are made before the first row comes */
         *ret_id = sqlite3_column_int64(row, 0);
-        rc = sqlite3_step(row); /* without this the insert would be taken back */
-    }
     sqlite3_reset(row);
     sqlite3_clear_bindings(row);
-    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+    return rc == SQLITE_ROW ? SQLITE_OK : rc == SQLITE_DONE ? SQLITE_ERROR : rc;
 }
 
 static int append_turn(struct history_store *store, int64_t conversation, const struct history_turn *turn)

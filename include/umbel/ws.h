@@ -91,7 +91,8 @@ UMBEL_EXPORT void *umbel_ws_data(struct umbel_ws_client *client);
 UMBEL_EXPORT void umbel_ws_authorize(struct umbel_ws_client *client, const struct umbel_credential *credentials, uint32_t count);
 
 /* umbel_ws_ask - a question in its turn.  umbel_ws_resume - the rest of an answer, in its turn.  Outcome: encode..., answered; or refused,
- * answered.  Never called back during the call.  (Full: refused with UMBEL_ERROR_BUSY in turn.) */
+ * answered.  Never called back during the call.  (Full: refused with UMBEL_ERROR_BUSY in turn.
+ * Only if the client is being closed already answered comes during the call, so that data is never lost.) */
 UMBEL_EXPORT void umbel_ws_ask(struct umbel_ws_client *client, const struct umbel_ws_question *question);
 UMBEL_EXPORT void umbel_ws_resume(struct umbel_ws_client *client, uint32_t variant, const char *stream_id, uint64_t position, void *data);
 
@@ -105,7 +106,8 @@ UMBEL_EXPORT void umbel_ws_say_now(struct umbel_ws_client *client, const struct 
  * answers of this watch, several of which may run at once) and to refused; the codec frees it in closed(), not before. */
 UMBEL_EXPORT void umbel_ws_watch(struct umbel_ws_client *client, const char *session, uint32_t variant, void *data);
 
-/* umbel_ws_stop - stops an answer of the client's app now; stream_id NULL: the one this client asked for last and that still runs. */
+/* umbel_ws_stop - stops an answer of the client's app now; stream_id NULL: the one this client asked for last among those that have left
+ * the queue (if it has not begun yet, as soon as it does).  An unknown or foreign id does nothing and says nothing. */
 UMBEL_EXPORT void umbel_ws_stop(struct umbel_ws_client *client, const char *stream_id);
 
 /* umbel_ws_end - close with this code after what is queued in turn (now: what is queued is dropped). */

@@ -115,7 +115,7 @@ export async function startStack({ transports, upstream = {}, app = {}, core = {
   for (const [name, options] of Object.entries(apps)) text += section(`app ${name}`, { upstreams: ['demo'], model, ...options });
   for (const [name, options] of Object.entries(transports)) {
     ports[name] = await freePort();
-    const common = { listen: [`127.0.0.1:${ports[name]}`], ...(options.anonymous_app ? {} : { apps: ['shop', ...Object.keys(apps)] }) };
+    const common = { connect_rate: 100000, listen: [`127.0.0.1:${ports[name]}`], ...(options.anonymous_app ? {} : { apps: ['shop', ...Object.keys(apps)] }) };
     text += section(`transport ${name}`, { plugin: options.plugin, ...common, ...Object.fromEntries(Object.entries(options).filter(([k]) => k !== 'plugin')) });
   }
   const config = path.join(dir, 'umbel.conf');

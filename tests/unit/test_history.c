@@ -632,18 +632,18 @@ static void ten_thousand_conversations(void **unused)
 
 /* ---- retention ---- */
 
-/* Goal: turns past their age go, younger ones stay, the rows of conversations follow.  Method: turns of last year beside fresh ones.
+/* Goal: turns past their age go, younger ones stay, the rows of conversations follow.  Method: turns of 31 and 29 days, limit 30.
  * Catches: an age in the wrong unit, conversations that stay empty, counts that are not kept. */
 static void old_turns_are_retired(void **unused)
 {
     struct history_options options = {.retention_days = 30};
-    uint64_t year_ago_ms = clock_wall_ms() - 365 * 86400000ull;
+    uint64_t past_ms = clock_wall_ms() - 31 * 86400000ull;
 
     (void)unused;
     open_history(NULL);
     for (int i = 0; i < 200; i++) {
-        assert_int_equal(add_turn("a", "old", "{}", 0, year_ago_ms), 0);
-        assert_int_equal(add_turn("a", "both", "{}", 0, year_ago_ms), 0);
+        assert_int_equal(add_turn("a", "old", "{}", 0, past_ms), 0);
+        assert_int_equal(add_turn("a", "both", "{}", 0, past_ms), 0);
     }
     assert_int_equal(add_turn("a", "young", "{}", 0, clock_wall_ms() - 29 * 86400000ull), 0);
     add("a", "both", "{}");
@@ -826,24 +826,49 @@ static void a_newer_database_is_left_alone(void **unused)
     unusable_file("not those of an umbel history");
 }
 
-/* Goal: damage in the middle of the file, met while it is in use, is told too and ends writing.  Method: the pages behind the first are
- * overwritten while it is closed; opening succeeds, reading meets them.  Catches: OK in spite of it, wrong answers, a flapping state. */
+/* Waits until a history that cannot be opened has been tried four times: three pauses of the same length as everybody's. */
+static void let_retries_pass(void)
+{
+    struct history_counts tried;
+    struct history *nowhere;
+
+    assert_int_equal(history_open(now.loop, "/tmp/umbel-history-nowhere/at/all.db", NULL, &nowhere, NULL), 0);
+    do {
+        turn_once();
+        history_get_counts(nowhere, &tried);
+    } while (tried.errors < 4);
+    history_close(nowhere);
+}
+
+/* Goal: damage in the middle of the file, met while it is in use, is told and ends all writing: the log of a killed daemon stays too.
+ * Method: the pages behind the first are overwritten and the log of a running history put beside them; opening succeeds, reading meets
+ * the damage.  Catches: OK in spite of it, wrong answers, a flapping state, a checkpoint into the damaged file. */
 static void damage_in_the_middle_is_noticed_when_it_is_met(void **unused)
 {
     struct history_options options = {.sync_ms = 1};
-    size_t size;
-    char *data;
+    size_t size, log_size, is_size;
+    char *data, *log, *is, log_path[128];
 
     (void)unused;
+    snprintf(log_path, sizeof log_path, "%s-wal", now.path);
     open_history(NULL);
     for (int i = 0; i < 500; i++)
         add("a", "s", "{\"role\":\"user\",\"content\":\"a turn of some length, so that there are pages\"}");
     close_history();
+    open_history(&options);
+    add("b", "t", "{}");
+    wait_until(counts().written == 1);
     data = read_all(&size);
+    assert_int_equal(fd_read_file(log_path, 1u << 30, &log, &log_size), 0);
+    close_history();
+    assert_true(log_size > 0);
     memset(data + 4096 * 4, 0xee, size - 4096 * 4);
     write_all(data, size);
+    int fd = open(log_path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_int_equal(write(fd, log, log_size), log_size);
+    close(fd);
+
     open_history(&options);
-    wait_until(state() != HISTORY_OFF); /* opening itself may meet it */
     load_within("a", "s", 16, 16384);
     assert_int_equal(seen.error, -EBADMSG);
     wait_for_state(HISTORY_DAMAGED, "damaged");
@@ -851,7 +876,16 @@ static void damage_in_the_middle_is_noticed_when_it_is_met(void **unused)
     add("a", "s", "1");
     load_within("a", "s", 16, 16384);
     assert_int_equal(seen.count, 1);
+    let_retries_pass();
+    assert_int_equal(state(), HISTORY_DAMAGED);
     assert_int_equal(counts().errors, errors); /* not tried again while the file is the same */
+    close_history();
+    assert_file_is(data, size);
+    assert_int_equal(fd_read_file(log_path, 1u << 30, &is, &is_size), 0);
+    assert_int_equal(is_size, log_size);
+    assert_memory_equal(is, log, log_size);
+    free(is);
+    free(log);
     free(data);
 }
 
