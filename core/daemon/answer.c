@@ -270,7 +270,7 @@ static void answer_end(struct answer *answer, uint32_t verdict, uint32_t error, 
     log_line(verdict == UMBEL_VERDICT_COMPLETE || verdict == UMBEL_VERDICT_CANCELLED ? LOG_INFO : LOG_WARN, answer->id,
              "%s after %llu ms: app %s, upstream %s, %llu deltas, %llu bytes, %u readers%s%s", verdicts[verdict].text,
              (unsigned long long)duration_ms, daemon->apps[answer->app].config->name,
-             upstream_name(daemon->apps[answer->app].upstream), (unsigned long long)answer->deltas,
+             answer->upstream, (unsigned long long)answer->deltas,
              (unsigned long long)answer->text_bytes, answer->reader_total, *text ? ": " : "", text);
     tell_listeners(answer, UMBEL_EVENT_CLOSED, verdict, text, strlen(text));
     if (answer->forget && answer->reader_total == 0)
@@ -281,16 +281,26 @@ void answer_cancel(struct answer *answer)
 {
     if (!answer->call)
         return;
-    upstream_call_cancel(answer->call);
+    group_call_cancel(answer->call);
     answer_end(answer, UMBEL_VERDICT_CANCELLED, 0, "");
 }
 
 /* The journal cannot take the next event: the honest end, and the service is told to stop. */
 static void no_room(struct answer *answer, int error)
 {
-    upstream_call_cancel(answer->call);
+    group_call_cancel(answer->call);
     answer_end(answer, UMBEL_VERDICT_FAILED, UMBEL_ERROR_BUSY,
                error == -EFBIG ? "The answer is too long to be kept." : "The service is overloaded, try again later.");
+}
+
+/* The service at hand may be another than the one asked first. */
+static void note_upstream(struct answer *answer)
+{
+    const char *name = upstream_name(group_call_member(answer->call)->upstream);
+
+    if (name != answer->upstream)
+        row_text(answer, STREAM_COL_UPSTREAM, name);
+    answer->upstream = name;
 }
 
 static void note_delta(struct answer *answer, const struct parse_event *event, uint64_t arrival_ns)
@@ -298,6 +308,7 @@ static void note_delta(struct answer *answer, const struct parse_event *event, u
     struct stats_page *stats = answer->daemon->stats;
 
     if (answer->deltas++ == 0) {
+        note_upstream(answer);
         answer->first_token_ns = arrival_ns;
         stats_observe(stats, CORE_H_FIRST_TOKEN, arrival_ns - answer->asked_ns);
         row_text(answer, STREAM_COL_STATE, "streaming");
@@ -352,6 +363,7 @@ static void upstream_event(void *owner, const struct parse_event *event, uint64_
 
 static void upstream_ended(void *owner, uint32_t verdict, uint32_t error, const char *text)
 {
+    note_upstream(owner);
     answer_end(owner, verdict, error, text);
 }
 
@@ -383,13 +395,14 @@ static void orphan_fired(struct uring_timer *timer)
 /* Which model is asked: the app's, or the client's wish where the upstream's list allows it ("*" allows any). */
 static const char *choose_model(const struct daemon_app *app, const struct answer_question *question)
 {
-    const struct config_list *models = &app->upstream_config->models;
-
     if (!*question->model || strcmp(question->model, app->config->model) == 0)
         return app->config->model;
-    for (size_t i = 0; i < models->count; i++)
-        if (strcmp(models->items[i], question->model) == 0 || strcmp(models->items[i], "*") == 0)
-            return question->model;
+    for (size_t u = 0; u < app->member_count; u++) {
+        const struct config_list *models = &app->upstream_configs[u]->models;
+        for (size_t i = 0; i < models->count; i++)
+            if (strcmp(models->items[i], question->model) == 0 || strcmp(models->items[i], "*") == 0)
+                return question->model;
+    }
     return question->flags & UMBEL_REQUEST_MODEL_HINT ? app->config->model : NULL;
 }
 
@@ -402,7 +415,7 @@ static void fill_row(struct answer *answer, const struct answer_question *questi
     row_text(answer, STREAM_COL_APP, app->config->name);
     row_text(answer, STREAM_COL_SESSION, question->session);
     row_text(answer, STREAM_COL_STATE, "connecting");
-    row_text(answer, STREAM_COL_UPSTREAM, upstream_name(app->upstream));
+    row_text(answer, STREAM_COL_UPSTREAM, answer->upstream);
     row_text(answer, STREAM_COL_MODEL, model);
     row_text(answer, STREAM_COL_TRANSPORT, question->transport);
     row_u64(answer, STREAM_COL_OPENED, clock_wall_s());
@@ -526,17 +539,18 @@ uint32_t answer_ask(struct daemon *daemon, const struct answer_question *questio
                                      .messages_size = messages.size,
                                      .parameters = question->parameters.size ? question->parameters.data : NULL,
                                      .parameters_size = question->parameters.size};
-    r = upstream_call_start(app->upstream, &call, &call_ops, answer, &answer->call, why);
+    r = group_call_start(daemon->loop, app->members, app->member_count, &call, &call_ops, answer, &answer->call, why);
     if (r < 0) {
         error = r == -EBUSY ? UMBEL_ERROR_BUSY : r == -EMSGSIZE || r == -EINVAL ? UMBEL_ERROR_BAD_REQUEST : UMBEL_ERROR_INTERNAL;
         goto fail;
     }
+    answer->upstream = upstream_name(group_call_member(answer->call)->upstream);
     identity.opened_ns = answer->asked_ns;
     copy_word(identity.app, sizeof identity.app, app->config->name, strlen(app->config->name));
     copy_word(identity.model, sizeof identity.model, model, strlen(model));
     copy_word(identity.session, sizeof identity.session, question->session, strlen(question->session));
     if (bus_open(daemon->bus, &identity, &answer->ref) < 0) {
-        upstream_call_cancel(answer->call);
+        group_call_cancel(answer->call);
         error = refuse_full(daemon, why);
         goto fail;
     }

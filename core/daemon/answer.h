@@ -14,7 +14,7 @@
 #include "core/base/list.h"
 #include "core/ring/journal_layout.h"
 #include "core/stream/session_table.h"
-#include "core/upstream/upstream.h"
+#include "core/upstream/upstream_group.h"
 #include "core/uring/uring_loop.h"
 
 #define ANSWER_ID_SIZE 42 /* "chatcmpl-", 32 digits, zero */
@@ -48,7 +48,8 @@ struct answer {
     struct list in_session;  /* session.streams while it runs */
     struct list in_order;    /* table: live ones, or ended ones by time of end */
     struct answer *next_in_bucket;
-    struct upstream_call *call; /* NULL once ended */
+    struct upstream_group_call *call; /* NULL once ended */
+    const char *upstream;    /* who answered, or was tried last */
     char *question;          /* the newest message as JSON, for the memory; NULL = not wanted */
     uint32_t row;            /* of the streams table */
     uint64_t asked_ns, last_delta_ns, ended_ns, deltas, text_bytes, first_token_ns;

@@ -39,7 +39,7 @@ static void refresh_upstreams(struct daemon *daemon)
 {
     for (size_t i = 0; i < daemon->config->upstream_count; i++) {
         struct upstream_counts c;
-        upstream_get_counts(daemon->upstreams[i], &c);
+        upstream_get_counts(daemon->upstreams[i].upstream, &c);
         const uint64_t values[][2] = {
             {UPSTREAM_COL_ACTIVE, c.active},       {UPSTREAM_COL_WAITING, c.waiting},     {UPSTREAM_COL_STARTED, c.started},
             {UPSTREAM_COL_COMPLETED, c.completed}, {UPSTREAM_COL_TRUNCATED, c.truncated}, {UPSTREAM_COL_FAILED, c.failed},
@@ -144,6 +144,25 @@ static int make_runtime_dir(const char *path, struct why *why)
     return 0;
 }
 
+/* The upstreams an app names, in its order. */
+static int join_upstreams(struct daemon *daemon, struct daemon_app *app, const struct config_app *config)
+{
+    size_t count = config->upstreams.count;
+
+    app->config = config;
+    app->members = calloc(count, sizeof(struct upstream_member *));
+    app->upstream_configs = calloc(count, sizeof(struct config_upstream *));
+    if (!app->members || !app->upstream_configs)
+        return -ENOMEM;
+    for (size_t k = 0; k < count; k++)
+        for (size_t i = 0; i < daemon->config->upstream_count; i++)
+            if (strcmp(daemon->config->upstreams[i].name, config->upstreams.items[k]) == 0) {
+                app->members[app->member_count] = &daemon->upstreams[i];
+                app->upstream_configs[app->member_count++] = &daemon->config->upstreams[i];
+            }
+    return 0;
+}
+
 static int create_upstreams(struct daemon *daemon, struct why *why)
 {
     const struct config *config = daemon->config;
@@ -151,7 +170,7 @@ static int create_upstreams(struct daemon *daemon, struct why *why)
 
     if (r < 0)
         return r;
-    daemon->upstreams = calloc(config->upstream_count + 1, sizeof(struct upstream *));
+    daemon->upstreams = calloc(config->upstream_count + 1, sizeof *daemon->upstreams);
     daemon->upstream_rows = calloc(config->upstream_count + 1, sizeof(uint32_t));
     daemon->apps = calloc(config->app_count + 1, sizeof *daemon->apps);
     if (!daemon->upstreams || !daemon->upstream_rows || !daemon->apps)
@@ -169,7 +188,7 @@ static int create_upstreams(struct daemon *daemon, struct why *why)
                                            .first_token_timeout_ms = u->first_token_timeout_ms,
                                            .idle_timeout_ms = u->idle_timeout_ms,
                                            .total_timeout_ms = u->total_timeout_ms};
-        r = upstream_create(daemon->loop, daemon->resolver, &options, &daemon->upstreams[i], why);
+        r = upstream_create(daemon->loop, daemon->resolver, &options, &daemon->upstreams[i].upstream, why);
         if (r < 0)
             return r;
         daemon->upstream_rows[i] = stats_row_take(daemon->stats, CORE_TABLE_UPSTREAMS);
@@ -177,14 +196,9 @@ static int create_upstreams(struct daemon *daemon, struct why *why)
         stats_row_text(daemon->stats, CORE_TABLE_UPSTREAMS, daemon->upstream_rows[i], UPSTREAM_COL_DIALECT, u->dialect);
         stats_row_text(daemon->stats, CORE_TABLE_UPSTREAMS, daemon->upstream_rows[i], UPSTREAM_COL_URL, u->base_url);
     }
-    for (size_t a = 0; a < config->app_count; a++) {
-        daemon->apps[a].config = &config->apps[a];
-        for (size_t i = 0; i < config->upstream_count; i++)
-            if (strcmp(config->upstreams[i].name, config->apps[a].upstreams.items[0]) == 0) {
-                daemon->apps[a].upstream = daemon->upstreams[i];
-                daemon->apps[a].upstream_config = &config->upstreams[i];
-            }
-    }
+    for (size_t a = 0; a < config->app_count; a++)
+        if (join_upstreams(daemon, &daemon->apps[a], &config->apps[a]) < 0)
+            return why_set(why, -ENOMEM, "no memory for the apps");
     return 0;
 }
 
@@ -273,7 +287,11 @@ void daemon_free(struct daemon *daemon)
     answer_table_free(daemon->answers);
     daemon->answers = NULL;
     for (size_t i = 0; daemon->upstreams && i < daemon->config->upstream_count; i++)
-        upstream_free(daemon->upstreams[i]);
+        upstream_free(daemon->upstreams[i].upstream);
+    for (size_t a = 0; daemon->apps && a < daemon->config->app_count; a++) {
+        free(daemon->apps[a].members);
+        free(daemon->apps[a].upstream_configs);
+    }
     free(daemon->upstreams);
     free(daemon->upstream_rows);
     free(daemon->apps);

@@ -16,7 +16,7 @@
 #include "core/stream/bus.h"
 #include "core/stream/session_table.h"
 #include "core/supervise/host.h"
-#include "core/upstream/upstream.h"
+#include "core/upstream/upstream_group.h"
 #include "core/uring/uring_loop.h"
 
 #define DAEMON_HANG_S 20u /* a running host without a sign of life for so long is killed */
@@ -25,8 +25,9 @@ struct answer_table;
 
 struct daemon_app {
     const struct config_app *config;
-    struct upstream *upstream;
-    const struct config_upstream *upstream_config;
+    struct upstream_member **members; /* in order of preference */
+    const struct config_upstream **upstream_configs;
+    size_t member_count;
 };
 
 /* One worker process of a transport. */
@@ -64,7 +65,7 @@ struct daemon {
     uint32_t history_counter[5];
     struct answer_table *answers;
     struct upstream_resolver *resolver;
-    struct upstream **upstreams; /* as config->upstreams */
+    struct upstream_member *upstreams; /* as config->upstreams */
     uint32_t *upstream_rows;
     struct daemon_app *apps;     /* as config->apps */
     struct daemon_transport *transports;

@@ -69,6 +69,10 @@ void upstream_get_counts(const struct upstream *upstream, struct upstream_counts
 int upstream_call_start(struct upstream *upstream, const struct upstream_question *question, const struct upstream_call_ops *ops,
                         void *owner, struct upstream_call **ret_call, struct why *why);
 
+/* upstream_call_may_retry - only inside ended(): may the same question work later, or elsewhere?  *ret_after_s: what the service said
+ * of when, -1 = nothing. */
+bool upstream_call_may_retry(const struct upstream_call *call, int64_t *ret_after_s);
+
 /* upstream_call_cancel - no callback follows; the connection to the service is really closed. */
 void upstream_call_cancel(struct upstream_call *call);
 

@@ -79,6 +79,12 @@ void upstream_call_conclude(struct upstream_call *call)
     call_free(call);
 }
 
+bool upstream_call_may_retry(const struct upstream_call *call, int64_t *ret_after_s)
+{
+    *ret_after_s = call->outcome.retry_after_s;
+    return call->outcome.retryable;
+}
+
 /* ---- time ---- */
 
 /* The limit that holds in this phase. */

@@ -104,13 +104,14 @@ const section = (head, options) =>
  *   transports: { bmob: { plugin: 'ws-bmob', ...options } }   ports are chosen; stack.ports.bmob tells
  *   upstream, app, core, log: further options of these sections; model: the app's (a mock-llm model specification)
  */
-export async function startStack({ transports, upstream = {}, app = {}, core = {}, model = 'mock:tokens=20:pace=1', mock: given, apps = {}, mockArgs = [], env = {}, wait = true } = {}) {
+export async function startStack({ transports, upstreams = {}, upstream = {}, app = {}, core = {}, model = 'mock:tokens=20:pace=1', mock: given, apps = {}, mockArgs = [], env = {}, wait = true } = {}) {
   const mock = given ?? (await startMock(mockArgs));
   const dir = await mkdtemp(path.join(os.tmpdir(), 'umbel-test-'));
   const ports = {};
   let text = `state_dir = "${dir}"\n` + section('log', { level: 'debug' });
   text += section('core', { ring_slots: 4096, journal_mb: 16, ...core });
   text += section('upstream demo', { base_url: `${mock.url}/v1`, models: ['*'], ...upstream });
+  for (const [name, options] of Object.entries(upstreams)) text += section(`upstream ${name}`, options);
   text += section('app shop', { upstreams: ['demo'], model, keys: [KEY], ...app });
   for (const [name, options] of Object.entries(apps)) text += section(`app ${name}`, { upstreams: ['demo'], model, ...options });
   for (const [name, options] of Object.entries(transports)) {
