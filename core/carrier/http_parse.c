@@ -298,9 +298,9 @@ long http_dechunk_feed(struct http_dechunk *d, const char *data, size_t size, si
                 return -status;
             continue;
         }
+        if (d->left > max || body->size > max - (size_t)d->left)
+            return -413; /* before the chunk has come */
         size_t part = size - at < d->left ? size - at : (size_t)d->left;
-        if (part > max || body->size > max - part)
-            return -413;
         umbel_out_put(body, data + at, part);
         at += part;
         d->left -= part;

@@ -120,7 +120,7 @@ static int open_context(struct umbel_ws *ws)
     info.foreign_loops = loops;
     info.max_http_header_data = 8192;
     info.pt_serv_buf_size = 4096;
-    info.timeout_secs = info.timeout_secs_ah_idle = WS_HANDSHAKE_MS / 1000 + 5; /* ours comes first */
+    info.timeout_secs = WS_HANDSHAKE_MS / 1000 + 5; /* ours comes first */
     ws->context = lws_create_context(&info);
     if (!ws->context) {
         ws_log(ws, UMBEL_LOG_ERROR, "libwebsockets did not start (is the package libwebsockets-evlib-uv installed?)");
@@ -140,6 +140,7 @@ static int open_vhost(struct umbel_ws *ws, const char *cert, const char *key)
     info.retry_and_idle_policy = &no_clock;
     info.alpn = "http/1.1"; /* a WebSocket inside HTTP/2 could not be written raw */
     info.keepalive_timeout = 5;
+    info.timeout_secs_ah_idle = WS_HANDSHAKE_MS / 1000 + 5; /* ours comes first here too */
     if (*cert) {
         info.options = LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX | LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
         info.ssl_options_set = (long)(SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1 | SSL_OP_NO_RENEGOTIATION);

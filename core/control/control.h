@@ -31,6 +31,7 @@ enum control_type {
     CONTROL_STOP,      /* u64 grant, text stream id */
     CONTROL_READERS,   /* u64 slot, u64 generation, u64 readers this host has for the stream */
     CONTROL_DRAINED,   /* no client is left */
+    CONTROL_REPLIED,   /* to COMMAND: text error ("" = done), text JSON members */
     CONTROL_KEEP,      /* text key, text value ("" forgets): what the next process of this worker is told */
     /* core to host */
     CONTROL_WELCOME = 64, /* see below */
@@ -40,7 +41,8 @@ enum control_type {
     CONTROL_WATCHED,      /* u64 error, u64 count, then count times: u64 slot, u64 generation */
     CONTROL_STOPPED,      /* u64 error */
     CONTROL_DRAIN,        /* u64 ms */
-    CONTROL_RELOAD        /* re-read certificates */
+    CONTROL_RELOAD,       /* re-read certificates */
+    CONTROL_COMMAND       /* text word, u64 count, then count times: text argument */
 };
 
 /* WELCOME: text transport, text options (JSON of the section), text tls_cert, text tls_key, u64 max_connections, u64 connect_rate,

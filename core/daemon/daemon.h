@@ -75,6 +75,8 @@ struct daemon {
     struct uring_hook flush_hook;
     struct uring_timer tick; /* once a second: gauges, lingering, hanging hosts */
     uint64_t tidied_ns;
+    struct list commands; /* daemon_command.c: sent to hosts, not answered yet */
+    uint64_t next_command;
     bool stopping;
 };
 
@@ -109,6 +111,13 @@ void daemon_hosts_reload(struct daemon *daemon); /* certificates are read again 
 bool daemon_hosts_gone(const struct daemon *daemon);
 void daemon_hosts_tick(struct daemon *daemon, uint64_t now_ns);
 void daemon_hosts_free(struct daemon *daemon);
+
+/* daemon_hosts_find - a running worker of this transport and plugin (NULL: any), or NULL. */
+struct daemon_host *daemon_hosts_find(struct daemon *daemon, const char *transport, const char *plugin);
+
+/* Commands for transports (daemon_command.c). */
+void daemon_command_admin(struct daemon *daemon);
+int daemon_command_replied(struct daemon *daemon, uint64_t tag, struct control_in *in); /* a host's answer; -EPROTO */
 
 /* Listening sockets (daemon_listen.c): non-blocking, close-on-exec, SO_REUSEADDR, with reuse_port also SO_REUSEPORT. */
 int daemon_listen(const struct config_listen *listen, bool reuse_port, int *ret_fd, struct why *why);

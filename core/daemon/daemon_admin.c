@@ -157,5 +157,6 @@ int daemon_admin_create(struct daemon *daemon, struct why *why)
     admin_server_handle(daemon->admin, "stream cancel", stream_cancel, daemon);
     admin_server_handle(daemon->admin, "chat", chat, daemon);
     daemon_history_admin(daemon);
+    daemon_command_admin(daemon);
     return 0;
 }

@@ -416,6 +416,9 @@ static int frame(void *owner, struct host *host, uint32_t type, uint64_t tag, st
     case CONTROL_KEEP:
         r = on_keep(h, in);
         break;
+    case CONTROL_REPLIED:
+        r = daemon_command_replied(daemon, tag, in);
+        break;
     case CONTROL_DRAINED:
         h->drained = true;
         r = 0;
@@ -508,6 +511,15 @@ void daemon_hosts_stop(struct daemon *daemon)
 {
     for_each_worker(daemon, h)
         host_stop(&h->host, h->transport->config->drain_ms);
+}
+
+struct daemon_host *daemon_hosts_find(struct daemon *daemon, const char *transport, const char *plugin)
+{
+    for_each_worker(daemon, h)
+        if (h->host.state == HOST_RUNNING && (!transport || strcmp(h->transport->config->name, transport) == 0) &&
+            (!plugin || strcmp(h->transport->config->plugin, plugin) == 0))
+            return h;
+    return NULL;
 }
 
 void daemon_hosts_reload(struct daemon *daemon)

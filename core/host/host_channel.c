@@ -240,6 +240,30 @@ static int on_answer(struct hosting *hosting, uint32_t type, uint64_t tag, struc
     return control_done(in) ? 0 : -EPROTO;
 }
 
+#define ARGUMENTS_MAX 8u
+
+static int on_command(struct hosting *hosting, uint64_t tag, struct control_in *in)
+{
+    char word[64], texts[ARGUMENTS_MAX][CONTROL_TEXT_MAX + 1];
+    const char *arguments[ARGUMENTS_MAX];
+
+    control_get_string(in, word, sizeof word);
+    uint64_t count = control_get(in);
+    if (count > ARGUMENTS_MAX)
+        return -EPROTO;
+    for (uint64_t i = 0; i < count; i++) {
+        control_get_string(in, texts[i], sizeof texts[i]);
+        arguments[i] = texts[i];
+    }
+    if (!control_done(in))
+        return -EPROTO;
+    if (hosting->self && hosting->transport.command)
+        hosting->transport.command(hosting->self, tag, word, arguments, (uint32_t)count);
+    else
+        hosting->api.reply(&hosting->api, tag, "this transport knows no commands", "");
+    return 0;
+}
+
 static int frame(void *owner, uint32_t type, uint64_t tag, struct control_in *in)
 {
     struct hosting *hosting = owner;
@@ -265,6 +289,8 @@ static int frame(void *owner, uint32_t type, uint64_t tag, struct control_in *in
         }
         return 0;
     }
+    case CONTROL_COMMAND:
+        return on_command(hosting, tag, in);
     case CONTROL_RELOAD:
         if (hosting->self && hosting->transport.reload)
             hosting->transport.reload(hosting->self);

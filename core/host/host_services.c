@@ -169,6 +169,15 @@ static void service_kept(const struct umbel_host *host, void (*visit)(void *arg,
     kept_visit(of(host)->kept, visit_one, &one);
 }
 
+static void service_reply(const struct umbel_host *host, uint64_t id, const char *error, const char *members)
+{
+    struct control_out *out = host_channel_begin(of(host), CONTROL_REPLIED, id);
+
+    control_put_text(out, error ? error : "", error ? strlen(error) : 0);
+    control_put_text(out, members ? members : "", members ? strlen(members) : 0);
+    host_channel_send(of(host)); /* if it cannot be sent the operator is told by the core's time limit */
+}
+
 static void service_drained(const struct umbel_host *host)
 {
     of(host)->drained = true;
@@ -207,5 +216,6 @@ void host_services_fill(struct hosting *hosting)
                                        .count = service_count,
                                        .keep = service_keep,
                                        .kept = service_kept,
+                                       .reply = service_reply,
                                        .drained = service_drained};
 }

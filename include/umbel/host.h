@@ -170,6 +170,10 @@ struct umbel_host {
     int (*keep)(const struct umbel_host *host, const char *key, const void *value, uint64_t size);
     void (*kept)(const struct umbel_host *host, void (*visit)(void *arg, const char *key, const void *value, uint64_t size), void *arg);
 
+    /* reply: the answer to umbel_transport.command.  error NULL or "": done, and members are members of a JSON object for the operator
+     * ("\"created\":true", or ""); else error is one line of what went wrong.  An id answered before, or too late, is ignored. */
+    void (*reply)(const struct umbel_host *host, uint64_t id, const char *error, const char *members);
+
     /* drained: no client is left; the host ends as soon as it may. */
     void (*drained)(const struct umbel_host *host);
 };

@@ -43,10 +43,14 @@ struct umbel_transport {
 
     /* Frees everything; no host call is legal afterwards.  NULL is fine.  [loop] */
     void (*close)(void *self);
+
+    /* An operator's command for this transport (umbelctl): command is a word of the plugin's own, arguments are texts.  Answer once, now
+     * or later, with host->reply(id, ...).  Optional: NULL if struct_size stops before it.  [loop] */
+    void (*command)(void *self, uint64_t id, const char *command, const char *const *arguments, uint32_t count);
 };
 
 #define UMBEL_TRANSPORT_SYMBOL "umbel_transport"
-#define UMBEL_TRANSPORT_SIZE_1_0 sizeof(struct umbel_transport)
+#define UMBEL_TRANSPORT_SIZE_1_0 (offsetof(struct umbel_transport, close) + sizeof(void (*)(void *)))
 
 #ifdef __cplusplus
 }
