@@ -240,6 +240,8 @@ static void answer_end(struct answer *answer, uint32_t verdict, uint32_t error, 
 {
     struct daemon *daemon = answer->daemon;
     struct answer_table *table = daemon->answers;
+    if ((verdict == UMBEL_VERDICT_FAILED || verdict == UMBEL_VERDICT_TRUNCATED) && error == 0)
+        error = UMBEL_ERROR_UPSTREAM; /* codecs rely on it: such an end is never silent */
     struct journal_ending ending = {.verdict = verdict,
                                     .finish = answer->finish,
                                     .error = error,

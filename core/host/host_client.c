@@ -22,6 +22,7 @@ struct umbel_client *host_client_open(const struct umbel_host *host, const struc
     list_init(&client->readers);
     list_init(&client->watches);
     list_init(&client->requests);
+    list_init(&client->unasked);
     list_append(&hosting->clients, &client->link);
     client->row = stats_row_take(hosting->stats, HOST_TABLE_CLIENTS);
     if (client->row != UINT32_MAX) {
@@ -85,6 +86,7 @@ void host_client_close(struct umbel_client *client)
     }
     if (client->row != UINT32_MAX)
         stats_row_release(hosting->stats, HOST_TABLE_CLIENTS, client->row);
+    list_remove(&client->unasked);
     list_remove(&client->link);
     list_append(&hosting->dead_clients, &client->link);
     stats_set(hosting->stats, HOST_CLIENTS, --hosting->client_count);
@@ -106,7 +108,7 @@ void host_authorize(struct umbel_client *client, const struct umbel_credential *
     struct host_request *request = host_request_new(hosting, HOST_REQUEST_AUTH, client, 0);
 
     if (!request) {
-        client->codec->authorized(client->data, UMBEL_ERROR_INTERNAL, "");
+        list_append(&hosting->unasked, &client->unasked);
         return;
     }
     struct control_out *out = host_channel_begin(hosting, CONTROL_AUTH, request->number);
@@ -116,7 +118,16 @@ void host_authorize(struct umbel_client *client, const struct umbel_credential *
         control_put_text(out, credentials[i].value, credentials[i].size);
     }
     if (send_request(hosting, request) < 0)
+        list_append(&hosting->unasked, &client->unasked);
+}
+
+void host_tell_unasked(struct hosting *hosting)
+{
+    while (!list_is_empty(&hosting->unasked)) {
+        struct umbel_client *client = list_entry(hosting->unasked.next, struct umbel_client, unasked);
+        list_remove(&client->unasked);
         client->codec->authorized(client->data, UMBEL_ERROR_INTERNAL, "");
+    }
 }
 
 static void put_string(struct control_out *out, const char *text)

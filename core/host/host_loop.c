@@ -98,11 +98,12 @@ static void turn(struct hosting *hosting)
     struct ring_record peek;
 
     host_feeds_flush(hosting);
+    host_tell_unasked(hosting);
     int ms = run_hooks(hosting);
     hosting_sweep(hosting);
     host_reports(hosting, clock_now_ns());
     atomic_fetch_add_explicit(&hosting->page->turns, 1, memory_order_relaxed);
-    if (more || host_feeds_busy(hosting))
+    if (more || host_feeds_busy(hosting) || !list_is_empty(&hosting->unasked))
         ms = 0;
     if (ms != 0) {
         struct ring_reader look = hosting->ring;

@@ -47,6 +47,7 @@ struct umbel_client {
     uint32_t row, pending_asks;
     uint64_t delivered, questions;
     struct list link;     /* hosting.clients, or hosting.dead_clients */
+    struct list unasked;  /* hosting.unasked: its authorize could not be sent, the loop will say so */
     struct list readers;  /* umbel_reader.in_client */
     struct list watches;  /* host_watch.in_client */
     struct list requests; /* host_request.in_client */
@@ -147,7 +148,7 @@ struct hosting {
     uint64_t next_request;
     struct host_watch *watches[HOSTING_WATCH_BUCKETS];
     uint32_t interest_uses[64 * RING_INTEREST_WORDS];
-    struct list dead_readers, dead_watches;
+    struct list dead_readers, dead_watches, unasked;
     char *scratch;            /* HOSTING_TEXT_MAX bytes for reading back */
     size_t scratch_size;
     struct umbel_out encoded; /* for one reader alone */
@@ -195,6 +196,7 @@ int host_resume(struct umbel_client *client, uint64_t tag, const char *stream_id
 void host_abandon(struct umbel_client *client, uint64_t tag);
 int host_stop_stream(struct umbel_client *client, uint64_t tag, const char *stream_id);
 void host_client_rows(struct hosting *hosting);
+void host_tell_unasked(struct hosting *hosting); /* clients whose authorize could not be sent */
 void host_watch_open(struct hosting *hosting, struct journal_ref ref); /* a stream has begun: who watches its session? */
 
 /* host_channel.c */

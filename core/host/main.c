@@ -62,7 +62,7 @@ static int map_memory(struct hosting *hosting, struct why *why)
 static int hosting_open(struct hosting *hosting, const char *plugin, struct why *why)
 {
     struct list *lists[] = {&hosting->all_feeds,    &hosting->dirty,        &hosting->reports,      &hosting->catchup, &hosting->clients,
-                            &hosting->dead_clients, &hosting->dead_readers, &hosting->dead_watches};
+                            &hosting->dead_clients, &hosting->dead_readers, &hosting->dead_watches, &hosting->unasked};
     int r;
 
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)

@@ -155,7 +155,7 @@ static void bench_open(struct bench *bench, uint32_t ring_slots, size_t journal)
     assert_int_equal(core_stats_create(path, 64, 4, 4, &bench->core_stats, &why), 0);
     assert_int_equal(bus_create(ring_slots, journal, bench->core_stats, &bench->bus, &why), 0);
     struct hosting *h = bench->hosting = calloc(1, sizeof *h);
-    struct list *lists[] = {&h->all_feeds, &h->dirty, &h->reports, &h->catchup, &h->clients, &h->dead_clients, &h->dead_readers, &h->dead_watches};
+    struct list *lists[] = {&h->all_feeds, &h->dirty, &h->reports, &h->catchup, &h->clients, &h->dead_clients, &h->dead_readers, &h->dead_watches, &h->unasked};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         list_init(lists[i]);
     assert_int_equal(ring_memory_map(bus_ring_fd(bench->bus), 0, 0, &h->ring_memory, &why), 0);
