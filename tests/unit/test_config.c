@@ -1029,7 +1029,7 @@ static void test_shipped_files(void **state)
     snprintf(path, sizeof path, "%.*setc/umbel.conf", (int)(strlen(__FILE__) - strlen("tests/unit/test_config.c")), __FILE__);
     if (!(c = load_file(path, &why)))
         fail_msg("etc/umbel.conf refused: %s", why.text);
-    assert_int_equal(c->transport_count, 1);
+    assert_int_equal(c->transport_count, 4);
     assert_int_equal(c->app_count, 1);
     config_free(c);
 
