@@ -159,6 +159,38 @@ describe('a killed host', () => {
   });
 });
 
+describe('a killed core', () => {
+  test('each client hears an honest end in its protocol, the hosts end, the address is free for the next core', async () => {
+    const MODEL = 'crash:text=ascii:tokens=2000:pace=10';
+    const stack = await startStack({ transports: { bmob: { plugin: 'ws-bmob' } }, model: MODEL });
+    try {
+      const client = new Client(stack);
+      await client.opened;
+      client.ask('go on');
+      await until('some text', () => client.frames.length > 10);
+      const hosts = await stack.list('host list');
+      stack.daemon.kill('SIGKILL');
+      const text = await client.end();
+      assert.match(text, /\nThe model service failed, try again later\.$/);
+      const truth = await stack.mock.text(MODEL, 'go on');
+      assert.ok(truth.startsWith(text.slice(0, text.lastIndexOf('\n'))), 'what came before is the truth');
+      assert.equal((await client.closed).code, 1001);
+      await until('the hosts to end', async () => (await Promise.all(hosts.map((h) => run('kill', ['-0', String(h.pid)])))).every((r) => r.code !== 0));
+      await stack.boot();
+      const again = await until('the new core', async () => {
+        const next = new Client(stack);
+        await next.opened;
+        return next;
+      });
+      again.ask('once more');
+      await until('text from the new core', () => again.frames.length > 2);
+      again.close();
+    } finally {
+      await stack.stop();
+    }
+  });
+});
+
 describe('stopping and leaving', () => {
   const MODEL = 'slow:text=count:tokens=10000:pace=20';
   let stack;
