@@ -45,7 +45,8 @@ static const char *date(struct umbel_http *http)
     time_t seconds = (time_t)now;
     struct tm tm;
 
-    if (now != http->date_s && gmtime_r(&seconds, &tm) && strftime(http->date, sizeof http->date, "%a, %d %b %Y %H:%M:%S GMT", &tm))
+    if (now != http->date_s && gmtime_r(&seconds, &tm) &&
+        strftime(http->date, sizeof http->date, "%a, %d %b %Y %H:%M:%S GMT", &tm))
         http->date_s = now;
     return http->date;
 }

@@ -29,8 +29,8 @@ static int open_all(struct umbel_http *http)
     return r < 0 ? r : http_listen_open(http);
 }
 
-int umbel_http_open(const struct umbel_host *host, const struct umbel_config *config, const struct umbel_http_codec *codec, void *self,
-                    struct umbel_http **ret_http)
+int umbel_http_open(const struct umbel_host *host, const struct umbel_config *config, const struct umbel_http_codec *codec,
+                    void *self, struct umbel_http **ret_http)
 {
     struct umbel_http *http = calloc(1, sizeof *http);
 
@@ -66,7 +66,8 @@ void umbel_http_drain(struct umbel_http *http, uint32_t deadline_ms)
         return;
     http->draining = true;
     http_listen_close(http);
-    list_for_each(link, spare, &http->conns) {
+    list_for_each(link, spare, &http->conns)
+    {
         struct http_conn *conn = list_entry(link, struct http_conn, link);
         if (is_waiting_watch(conn))
             http_stream_cut(conn->request);
@@ -98,8 +99,7 @@ void umbel_http_close(struct umbel_http *http)
     if (!http)
         return;
     http_listen_close(http);
-    list_for_each(link, spare, &http->conns)
-        http_conn_free(list_entry(link, struct http_conn, link));
+    list_for_each(link, spare, &http->conns) http_conn_free(list_entry(link, struct http_conn, link));
     if (http->settle)
         event_free(http->settle);
     SSL_CTX_free(http->tls);

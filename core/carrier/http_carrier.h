@@ -1,14 +1,15 @@
 /* carrier/http_carrier.h - what the files of the HTTP carrier share.  The contract for codecs is <umbel/http.h>.
  *
- * One thread, the host's loop.  Three kinds of code enter: socket and timer events, the host's codec callbacks (began, write, ...), and
- * the codec's calls from inside either.  None of them frees a request or a connection: what is over is put on the `later` list and
- * http_conn_settle_all does it from the loop, so whoever is on the stack may go on using what it holds.
+ * One thread, the host's loop.  Three kinds of code enter: socket and timer events, the host's codec callbacks (began, write,
+ * ...), and the codec's calls from inside either.  None of them frees a request or a connection: what is over is put on the
+ * `later` list and http_conn_settle_all does it from the loop, so whoever is on the stack may go on using what it holds.
  *
- * A connection: HANDSHAKE (TLS) -> HEAD (idle, or a head is coming) -> BODY -> BUSY (one request is being answered; what the client sends
- * ahead is kept, bounded) -> HEAD again, or LINGER (our side is shut, the rest of what the client sends is thrown away so that it can
- * read our answer) -> DEAD (descriptor closed, memory until the loop turns).
+ * A connection: HANDSHAKE (TLS) -> HEAD (idle, or a head is coming) -> BODY -> BUSY (one request is being answered; what the
+ * client sends ahead is kept, bounded) -> HEAD again, or LINGER (our side is shut, the rest of what the client sends is thrown
+ * away so that it can read our answer) -> DEAD (descriptor closed, memory until the loop turns).
  *
- * Bytes to a client take one way: http_stream (gaps, pace, hold) -> http_io_send (the socket; what it refuses waits in conn->out). */
+ * Bytes to a client take one way: http_stream (gaps, pace, hold) -> http_io_send (the socket; what it refuses waits in
+ * conn->out). */
 #ifndef HTTP_CARRIER_H
 #define HTTP_CARRIER_H
 
@@ -25,20 +26,21 @@
 #include "core/base/list.h"
 #include "core/carrier/http_parse.h"
 
-#define HTTP_HEAD_MS 10000u         /* from accept (or the first byte of a further request) to the end of the head, TLS included */
-#define HTTP_BODY_MS 60000u         /* from the end of the head to the end of the body */
-#define HTTP_IDLE_MS 75000u         /* between two requests of a connection */
-#define HTTP_LINGER_MS 3000u        /* for the client to read our last answer and close */
-#define HTTP_ACCEPT_PAUSE_MS 100u   /* without a free descriptor */
-#define HTTP_ACCEPT_BATCH 64u       /* connections taken in one go */
+#define HTTP_HEAD_MS 10000u       /* from accept (or the first byte of a further request) to the end of the head, TLS included */
+#define HTTP_BODY_MS 60000u       /* from the end of the head to the end of the body */
+#define HTTP_IDLE_MS 75000u       /* between two requests of a connection */
+#define HTTP_LINGER_MS 3000u      /* for the client to read our last answer and close */
+#define HTTP_ACCEPT_PAUSE_MS 100u /* without a free descriptor */
+#define HTTP_ACCEPT_BATCH 64u     /* connections taken in one go */
 #define HTTP_LISTENERS_MAX 16u
-#define HTTP_AHEAD_MAX (16u << 10)  /* bytes a client may send while its request is being answered; then we stop reading */
-#define HTTP_READ_SIZE (64u << 10)  /* one read */
-#define HTTP_EVENT_TEXT (16u << 10) /* bytes of answer text in one batch: with the kernel's buffers the bound of a slow client */
-#define HTTP_KEEP_BUFFER 1024u      /* an empty buffer larger than this is given back */
-#define HTTP_GAP_TRIES 8u           /* a gap begins again so often while the client has not acknowledged what came before */
+#define HTTP_AHEAD_MAX (16u << 10)   /* bytes a client may send while its request is being answered; then we stop reading */
+#define HTTP_READ_SIZE (64u << 10)   /* one read */
+#define HTTP_EVENT_TEXT (16u << 10)  /* bytes of answer text in one batch: with the kernel's buffers the bound of a slow client  \
+                                      */
+#define HTTP_KEEP_BUFFER 1024u       /* an empty buffer larger than this is given back */
+#define HTTP_GAP_TRIES 8u            /* a gap begins again so often while the client has not acknowledged what came before */
 #define HTTP_SEND_BUFFER (128 << 10) /* SO_SNDBUF: sent and not yet acknowledged */
-#define HTTP_NOT_SENT (16 << 10)    /* TCP_NOTSENT_LOWAT: in the kernel and not yet sent */
+#define HTTP_NOT_SENT (16 << 10)     /* TCP_NOTSENT_LOWAT: in the kernel and not yet sent */
 #define HTTP_NEVER UINT64_MAX
 
 enum http_state { HTTP_HANDSHAKE, HTTP_HEAD, HTTP_BODY, HTTP_BUSY, HTTP_LINGER, HTTP_DEAD };
@@ -91,20 +93,20 @@ struct umbel_http_request {
     struct umbel_client *client; /* NULL for a request that failed for its form */
     struct umbel_reader *reader;
     struct umbel_http_start start;
-    char *headers;          /* start.headers, until the head is out */
-    struct umbel_out wait;  /* frames that are not due yet */
+    char *headers;         /* start.headers, until the head is out */
+    struct umbel_out wait; /* frames that are not due yet */
     size_t wait_at;
     uint64_t began_ns, hold_due, gap_due, pace_due, pace_ns;
     uint32_t pace_sent, status; /* status: 0, or what failed() was called with */
     uint8_t errand, gap_tries;
-    bool chunked;   /* the client speaks HTTP/1.1 */
-    bool is_head;   /* HEAD: no body */
-    bool begun;     /* it is a stream: start is set */
-    bool head_out;  /* of a stream or of an answer */
-    bool said;      /* a byte of the body has been sent */
-    bool over;      /* no more frames will come */
-    bool done;      /* the end of the body is with the socket: settle ends the request */
-    bool blocked;   /* the host was told FULL: reader_ready is owed */
+    bool chunked;  /* the client speaks HTTP/1.1 */
+    bool is_head;  /* HEAD: no body */
+    bool begun;    /* it is a stream: start is set */
+    bool head_out; /* of a stream or of an answer */
+    bool said;     /* a byte of the body has been sent */
+    bool over;     /* no more frames will come */
+    bool done;     /* the end of the body is with the socket: settle ends the request */
+    bool blocked;  /* the host was told FULL: reader_ready is owed */
     alignas(max_align_t) unsigned char data[];
 };
 
@@ -149,17 +151,17 @@ static inline bool http_io_is_full(const struct http_conn *conn)
 {
     return conn->out.size > 0;
 }
-bool http_io_is_acked(const struct http_conn *conn); /* the peer has acknowledged everything sent */
+bool http_io_is_acked(const struct http_conn *conn);  /* the peer has acknowledged everything sent */
 uint64_t http_io_acked(const struct http_conn *conn); /* bytes it has */
-void http_io_shut(struct http_conn *conn); /* our side: close_notify, FIN */
+void http_io_shut(struct http_conn *conn);            /* our side: close_notify, FIN */
 
 /* http_conn.c */
 struct http_conn *http_conn_new(struct umbel_http *http, int fd); /* owns fd from here on, also on failure (NULL) */
 void http_conn_kill(struct http_conn *conn);                      /* closes the descriptor now, the rest from the loop */
 void http_conn_later(struct http_conn *conn);                     /* http_conn_settle_all looks at it from the loop */
 void http_conn_settle_all(struct umbel_http *http);
-void http_conn_finish(struct http_conn *conn);                    /* lingering close */
-void http_conn_deadline(struct http_conn *conn, uint64_t ms);     /* of its state, from now */
+void http_conn_finish(struct http_conn *conn);                /* lingering close */
+void http_conn_deadline(struct http_conn *conn, uint64_t ms); /* of its state, from now */
 void http_conn_free(struct http_conn *conn);
 
 /* http_receive.c: bytes to requests */
@@ -178,8 +180,8 @@ void http_request_peer(int fd, char *ret_text, size_t room);
 
 /* http_answer.c: heads */
 const char *http_answer_words(uint32_t status);
-/* http_answer_head - sends status line, headers, the carrier's own lines and, unless body is NULL, a body of size bytes.  body NULL: the
- * head of a stream. */
+/* http_answer_head - sends status line, headers, the carrier's own lines and, unless body is NULL, a body of size bytes.  body
+ * NULL: the head of a stream. */
 void http_answer_head(struct umbel_http_request *request, uint32_t status, const char *headers, const void *body, size_t size);
 /* http_answer_plain - a whole answer of one line of text. */
 void http_answer_plain(struct umbel_http_request *request, uint32_t status, const char *text);
@@ -201,14 +203,14 @@ void http_frame_mark(struct umbel_out *out, enum http_frame_kind kind);
 bool http_frame_says(const char *bytes, size_t size);
 
 /* http_stream.c: frames to a client, each in its time. */
-void http_stream_head(struct umbel_http_request *request);  /* sends the head now if it is not out */
+void http_stream_head(struct umbel_http_request *request); /* sends the head now if it is not out */
 void http_stream_start(struct umbel_http_request *request, const struct umbel_http_start *start); /* copies; head now or held */
 void http_stream_put(struct umbel_http_request *request, const char *bytes, size_t size);
 bool http_stream_is_full(const struct umbel_http_request *request); /* do not give more now */
-void http_stream_go(struct umbel_http_request *request);    /* what waits, as far as it is due; ends what is over */
-void http_stream_over(struct umbel_http_request *request);  /* no more frames: ends once everything is out */
-void http_stream_cut(struct umbel_http_request *request);   /* deadline(): the codec's closing frames, the reader is left */
-void http_stream_room(struct umbel_http_request *request);  /* tells the host that there is room, if there is and it waits */
+void http_stream_go(struct umbel_http_request *request);            /* what waits, as far as it is due; ends what is over */
+void http_stream_over(struct umbel_http_request *request);          /* no more frames: ends once everything is out */
+void http_stream_cut(struct umbel_http_request *request);  /* deadline(): the codec's closing frames, the reader is left */
+void http_stream_room(struct umbel_http_request *request); /* tells the host that there is room, if there is and it waits */
 
 /* http_reader.c: umbel_codec for the host. */
 extern const struct umbel_codec http_reader_codec;

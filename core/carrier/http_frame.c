@@ -1,8 +1,8 @@
 /* carrier/http_frame.c - frames in encoded bytes.
  *
- * A frame is a whole HTTP chunk (size line, data, CR LF), so that a ready run of them is sent as it is.  Between frames there may be marks
- * of four bytes that begin with a zero, which no chunk does: 0 'g' and 16 bits of milliseconds is a gap, 0 'o' 0 0 the end of the
- * opening, 0 'e' 0 0 the beginning of the ending. */
+ * A frame is a whole HTTP chunk (size line, data, CR LF), so that a ready run of them is sent as it is.  Between frames there may
+ * be marks of four bytes that begin with a zero, which no chunk does: 0 'g' and 16 bits of milliseconds is a gap, 0 'o' 0 0 the
+ * end of the opening, 0 'e' 0 0 the beginning of the ending. */
 #include "core/carrier/http_carrier.h"
 
 size_t umbel_http_frame_begin(struct umbel_out *out)

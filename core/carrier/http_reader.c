@@ -69,8 +69,9 @@ static void keep_text(char *to, size_t room, const struct umbel_event *event)
     to[size] = '\0';
 }
 
-/* The host gives usage, reason, error and end one after the other; a codec gets them in one piece, because what it says about one depends
- * on the others (OpenAI's usage comes after the reason).  An event of another stream, or one after an end, begins anew. */
+/* The host gives usage, reason, error and end one after the other; a codec gets them in one piece, because what it says about one
+ * depends on the others (OpenAI's usage comes after the reason).  An event of another stream, or one after an end, begins anew.
+ */
 static void note_ending(struct umbel_http *http, const struct umbel_stream *stream, const struct umbel_event *event)
 {
     struct umbel_http_ending *all = &http->ending.all;
@@ -79,7 +80,8 @@ static void note_ending(struct umbel_http *http, const struct umbel_stream *stre
         snprintf(http->ending.id, sizeof http->ending.id, "%s", stream->id);
         http->ending.closed = false;
         http->ending.word[0] = http->ending.text[0] = '\0';
-        *all = (struct umbel_http_ending){.struct_size = sizeof *all, .finish_word = http->ending.word, .error_text = http->ending.text};
+        *all = (struct umbel_http_ending){
+            .struct_size = sizeof *all, .finish_word = http->ending.word, .error_text = http->ending.text};
     }
     switch (event->kind) {
     case UMBEL_EVENT_USAGE:
@@ -102,8 +104,8 @@ static void note_ending(struct umbel_http *http, const struct umbel_stream *stre
     }
 }
 
-static int on_encode(void *self, uint32_t variant, void *reader_data, const struct umbel_stream *stream, const struct umbel_event *event,
-                     struct umbel_out *out)
+static int on_encode(void *self, uint32_t variant, void *reader_data, const struct umbel_stream *stream,
+                     const struct umbel_event *event, struct umbel_out *out)
 {
     struct umbel_http *http = self;
     struct umbel_http_request *request = reader_data;
@@ -176,7 +178,8 @@ static void say_lost(struct umbel_http_request *request, const struct umbel_stre
     if (!request->head_out && http->codec->unsaid && http->codec->unsaid(http->self, request, stream, &ending))
         return;
     umbel_out_reset(&http->scratch);
-    int r = http->codec->encode_end(http->self, request->start.variant, alone ? request->data : NULL, stream, &ending, &http->scratch);
+    int r = http->codec->encode_end(http->self, request->start.variant, alone ? request->data : NULL, stream, &ending,
+                                    &http->scratch);
     if (r < 0 || http->scratch.failed) {
         http_conn_kill(request->conn); /* at least it does not look whole */
         return;

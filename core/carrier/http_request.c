@@ -187,7 +187,8 @@ static const char *find_member(struct umbel_http_request *request, struct span l
         list = span_of(member.data + member.size + (end != NULL), list.size - member.size - (end != NULL));
         const char *equal = memchr(member.data, '=', member.size);
         struct span key = span_of(member.data, equal ? (size_t)(equal - member.data) : member.size);
-        if (key.size >= sizeof decoded || http_decode(key, true, decoded) != (long)name_size || memcmp(decoded, name, name_size) != 0)
+        if (key.size >= sizeof decoded || http_decode(key, true, decoded) != (long)name_size ||
+            memcmp(decoded, name, name_size) != 0)
             continue;
         struct span value = equal ? span_of(equal + 1, member.size - key.size - 1) : span_of("", 0);
         char *text = new_value(request, value.size);

@@ -1,7 +1,7 @@
 /* carrier/http_time.c - one libevent timer a connection, set for the earliest of its clocks.
  *
- * Clocks move later all the time (each write moves keepalive and slow): then the timer is left as it is, fires too early, and is set
- * again.  So a write costs no timer call. */
+ * Clocks move later all the time (each write moves keepalive and slow): then the timer is left as it is, fires too early, and is
+ * set again.  So a write costs no timer call. */
 #include "core/carrier/http_carrier.h"
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -22,7 +22,8 @@ static uint64_t keepalive_due(const struct http_conn *conn, const struct umbel_h
 
 static uint64_t deadline_due(const struct umbel_http_request *request)
 {
-    return request->begun && !request->over && request->start.max_ms ? request->began_ns + request->start.max_ms * CLOCK_MS : HTTP_NEVER;
+    return request->begun && !request->over && request->start.max_ms ? request->began_ns + request->start.max_ms * CLOCK_MS
+                                                                     : HTTP_NEVER;
 }
 
 static uint64_t due(const struct http_conn *conn)

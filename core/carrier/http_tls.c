@@ -16,7 +16,8 @@ static int refuse(struct umbel_http *http, const char *what, const char *path)
 }
 
 /* Chunked mode needs HTTP/1.1: a client that offers more protocols gets this one, one that offers others only is refused. */
-static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_size, const unsigned char *in, unsigned in_size, void *arg)
+static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_size, const unsigned char *in,
+                           unsigned in_size, void *arg)
 {
     static const unsigned char ours[] = "\x08http/1.1";
     unsigned char *chosen;

@@ -1,4 +1,5 @@
-/* http-chunked-wxapp/http_chunked_wxapp.c - WeChat mini-programs over chunked HTTP, and web pages over server-sent events, on one URL. */
+/* http-chunked-wxapp/http_chunked_wxapp.c - WeChat mini-programs over chunked HTTP, and web pages over server-sent events, on one
+ * URL. */
 #include "wxapp.h"
 
 #include <errno.h>
@@ -15,7 +16,8 @@ static void refuse(struct wxapp *wxapp, struct umbel_http_request *request, uint
     struct umbel_http_start start;
 
     if (mine->again && error != UMBEL_ERROR_RATE && error != UMBEL_ERROR_BUSY && error != UMBEL_ERROR_INTERNAL) {
-        umbel_http_answer(request, 204, wxapp_headers(wxapp, request, false, NULL), NULL, 0); /* the one word an EventSource obeys */
+        umbel_http_answer(request, 204, wxapp_headers(wxapp, request, false, NULL), NULL,
+                          0); /* the one word an EventSource obeys */
         return;
     }
     umbel_out_reset(&wxapp->out);
@@ -37,7 +39,8 @@ static void answer_status(struct wxapp *wxapp, struct umbel_http_request *reques
     umbel_out_json(&wxapp->out, text, strlen(text));
     umbel_out_text(&wxapp->out, "}");
     umbel_out_reset(&wxapp->headers);
-    umbel_http_answer(request, status, "Content-Type: application/json\r\nAccess-Control-Allow-Origin: *\r\n", wxapp->out.data, wxapp->out.size);
+    umbel_http_answer(request, status, "Content-Type: application/json\r\nAccess-Control-Allow-Origin: *\r\n", wxapp->out.data,
+                      wxapp->out.size);
 }
 
 /* What is wrong with the form of the request.  A mini-program takes any status for success, so it is told in a frame. */
@@ -109,7 +112,8 @@ static void on_authorized(void *self, struct umbel_http_request *request, uint32
     mine->body = NULL;
 }
 
-static int on_began(void *self, struct umbel_http_request *request, const struct umbel_stream *stream, struct umbel_http_start *ret_start)
+static int on_began(void *self, struct umbel_http_request *request, const struct umbel_stream *stream,
+                    struct umbel_http_start *ret_start)
 {
     const struct wxapp_request *mine = umbel_http_data(request);
 
@@ -149,7 +153,8 @@ static int on_encode_end(void *self, uint32_t variant, void *data, const struct 
     return 0;
 }
 
-static int on_unsaid(void *self, struct umbel_http_request *request, const struct umbel_stream *stream, const struct umbel_http_ending *ending)
+static int on_unsaid(void *self, struct umbel_http_request *request, const struct umbel_stream *stream,
+                     const struct umbel_http_ending *ending)
 {
     const struct wxapp_request *mine = umbel_http_data(request);
 
@@ -293,7 +298,8 @@ const struct umbel_transport umbel_transport = {.struct_size = sizeof umbel_tran
                                                 .abi_minor = UMBEL_ABI_MINOR,
                                                 .name = "http-chunked-wxapp",
                                                 .version = UMBEL_VERSION,
-                                                .summary = "WeChat mini-programs over chunked HTTP, web pages over server-sent events",
+                                                .summary =
+                                                    "WeChat mini-programs over chunked HTTP, web pages over server-sent events",
                                                 .options = options,
                                                 .option_count = sizeof options / sizeof *options,
                                                 .option_size = sizeof *options,

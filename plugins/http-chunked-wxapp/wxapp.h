@@ -1,5 +1,5 @@
-/* http-chunked-wxapp/wxapp.h - what the files of this codec share: the frames of mini-programs and of web pages (H5), and a request's
- * meaning. */
+/* http-chunked-wxapp/wxapp.h - what the files of this codec share: the frames of mini-programs and of web pages (H5), and a
+ * request's meaning. */
 #ifndef WXAPP_H
 #define WXAPP_H
 
@@ -27,7 +27,8 @@ struct wxapp {
 
 /* ---- frames: wxapp_mini.c, wxapp_h5.c ---- */
 
-/* wxapp_code - the number that the published mini-program page acts on.  wxapp_words - what a person is told; what: of a bad request. */
+/* wxapp_code - the number that the published mini-program page acts on.  wxapp_words - what a person is told; what: of a bad
+ * request. */
 int wxapp_code(uint32_t error);
 const char *wxapp_words(uint32_t error, const char *what, char *room, size_t size);
 
@@ -43,7 +44,8 @@ void wxapp_mini_deadline(const struct wxapp *wxapp, const struct umbel_stream *s
 /* H5: server-sent events in the shape of OpenAI's chunks.  stream NULL: an error before there is an answer. */
 void wxapp_h5_event(const struct umbel_stream *stream, const struct umbel_event *event, struct umbel_out *out);
 void wxapp_h5_end(const struct umbel_stream *stream, const struct umbel_http_ending *ending, bool usage, struct umbel_out *out);
-void wxapp_h5_error(const struct umbel_stream *stream, uint64_t position, uint32_t error, const char *what, struct umbel_out *out);
+void wxapp_h5_error(const struct umbel_stream *stream, uint64_t position, uint32_t error, const char *what,
+                    struct umbel_out *out);
 #define WXAPP_H5_KEEPALIVE ": ka\n\n"
 
 /* ---- a request: wxapp_request.c ---- */
@@ -52,7 +54,7 @@ struct wxapp_request {
     struct umbel_json *body; /* a JSON body, until it is acted on */
     bool mini;               /* speaks the mini-program's frames */
     bool usage;
-    bool again;              /* an EventSource that comes back with Last-Event-ID */
+    bool again; /* an EventSource that comes back with Last-Event-ID */
 };
 
 /* wxapp_field - a text member of the body (JSON or form), else of the address; NULL if absent. */

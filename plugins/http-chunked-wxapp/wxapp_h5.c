@@ -1,7 +1,7 @@
 /* http-chunked-wxapp/wxapp_h5.c - the same answers for web pages: server-sent events in the shape of OpenAI's chunks.
  *
- * Each event has an id that names the answer and the place after it ("<id>:<bytes>"), because an EventSource that comes back sends
- * nothing else: with the number alone nobody could tell whose bytes they are. */
+ * Each event has an id that names the answer and the place after it ("<id>:<bytes>"), because an EventSource that comes back
+ * sends nothing else: with the number alone nobody could tell whose bytes they are. */
 #include "wxapp.h"
 
 #include <stdio.h>
@@ -104,7 +104,8 @@ void wxapp_h5_error(const struct umbel_stream *stream, uint64_t position, uint32
     const char *words = wxapp_words(error, what, room, sizeof room);
     size_t begin = umbel_http_frame_begin(out);
 
-    /* The id makes an EventSource come back with Last-Event-ID, and then 204 stops it; without one it would ask again, and pay. */
+    /* The id makes an EventSource come back with Last-Event-ID, and then 204 stops it; without one it would ask again, and pay.
+     */
     umbel_out_printf(out, "id: %s:%llu\nevent: error\ndata: {\"code\":%d,\"msg\":", stream ? stream->id : "none",
                      (unsigned long long)position, wxapp_code(error));
     umbel_out_json(out, words, strlen(words));

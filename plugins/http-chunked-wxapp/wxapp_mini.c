@@ -1,10 +1,12 @@
 /* http-chunked-wxapp/wxapp_mini.c - the frames that the published mini-program page understands, byte exact.
  *
- * The page looks at the raw bytes of one callback: a frame with "error" in it is an error, one is cut wherever "success: " stands, and
- * only then is JSON read.  So these words must not be spelled by content, neither by its letters nor by what escaping makes of them:
- * U+000E before "rror" becomes \u000error.  Escapes take care of each position on its own: in "successuccess" two words share a letter. */
+ * The page looks at the raw bytes of one callback: a frame with "error" in it is an error, one is cut wherever "success: "
+ * stands, and only then is JSON read.  So these words must not be spelled by content, neither by its letters nor by what escaping
+ * makes of them: U+000E before "rror" becomes \u000error.  Escapes take care of each position on its own: in "successuccess" two
+ * words share a letter. */
 #include "wxapp.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct writer {
@@ -163,14 +165,14 @@ void wxapp_mini_end(const struct wxapp *wxapp, const struct umbel_http_ending *e
 {
     bool failed = ending->verdict == UMBEL_VERDICT_FAILED || ending->verdict == UMBEL_VERDICT_TRUNCATED;
     uint32_t error = ending->error ? ending->error : UMBEL_ERROR_UPSTREAM;
-    char room[320], note[400] = "\n";
+    char room[320], note[400];
 
     if (failed && (ending->position == 0 || wxapp->error_after_text)) {
         wxapp_mini_error(wxapp, error, ending->error_text, out);
         return;
     }
     if (failed) { /* an error frame would destroy the text that is shown */
-        strncat(note, wxapp_words(error, ending->error_text, room, sizeof room), sizeof note - 2);
+        snprintf(note, sizeof note, "\n%s", wxapp_words(error, ending->error_text, room, sizeof room));
         wxapp_mini_text(note, strlen(note), out);
     }
     wxapp_mini_terminal(wxapp, out);

@@ -9,8 +9,8 @@
 
 struct umbel_json;
 
-#define OPENAI_TOOLS_MAX 128u          /* tool calls of one answer that is sent whole */
-#define OPENAI_WHOLE_MAX (8u << 20)    /* bytes of text, reasoning, or one call's arguments of such an answer */
+#define OPENAI_TOOLS_MAX 128u       /* tool calls of one answer that is sent whole */
+#define OPENAI_WHOLE_MAX (8u << 20) /* bytes of text, reasoning, or one call's arguments of such an answer */
 
 /* umbel_http_start.variant of streams; whole answers and stops are private */
 enum { OPENAI_STREAM, OPENAI_STREAM_USAGE };
@@ -62,8 +62,8 @@ const char *openai_finish_word(const struct umbel_http_ending *ending);
 void openai_usage(const struct umbel_http_ending *ending, struct umbel_out *out); /* the object */
 
 /* ---- requests: openai_request.c ---- */
-/* openai_read - what is wanted, into the request's own data.  0 or an UMBEL_ERROR_* with *ret_what; *ret_status: 405 if only the method is
- * wrong. */
+/* openai_read - what is wanted, into the request's own data.  0 or an UMBEL_ERROR_* with *ret_what; *ret_status: 405 if only the
+ * method is wrong. */
 uint32_t openai_read(struct umbel_http_request *request, const char **ret_what, uint32_t *ret_status);
 /* openai_act - does it, once the client is known.  0 or an UMBEL_ERROR_* with *ret_what. */
 uint32_t openai_act(struct openai *openai, struct umbel_http_request *request, const char **ret_what);

@@ -25,8 +25,8 @@ static void refuse(struct openai *openai, struct umbel_http_request *request, ui
         return;
     }
     openai_error(error, what, out);
-    umbel_http_answer(request, status ? status : openai_status(error), openai_headers(openai, "application/json", stream), out->data,
-                      out->size);
+    umbel_http_answer(request, status ? status : openai_status(error), openai_headers(openai, "application/json", stream),
+                      out->data, out->size);
 }
 
 static void on_failed(void *self, struct umbel_http_request *request, uint32_t status, const char *text)
@@ -72,7 +72,8 @@ static void on_authorized(void *self, struct umbel_http_request *request, uint32
     mine->body = NULL;
 }
 
-static int on_began(void *self, struct umbel_http_request *request, const struct umbel_stream *stream, struct umbel_http_start *ret_start)
+static int on_began(void *self, struct umbel_http_request *request, const struct umbel_stream *stream,
+                    struct umbel_http_start *ret_start)
 {
     const struct openai_request *mine = umbel_http_data(request);
     bool whole = mine->errand == OPENAI_WHOLE || mine->errand == OPENAI_STOP;
@@ -131,13 +132,14 @@ static void answer_stop(struct openai *openai, struct umbel_http_request *reques
                                         [UMBEL_VERDICT_CANCELLED] = "cancelled"};
 
     umbel_out_reset(&openai->out);
-    umbel_out_printf(&openai->out, "{\"id\":\"%s\",\"object\":\"chat.completion.stopped\",\"stopped\":true,\"status\":\"%s\"}", stream->id,
-                     ending->verdict < sizeof words / sizeof *words ? words[ending->verdict] : "failed");
+    umbel_out_printf(&openai->out, "{\"id\":\"%s\",\"object\":\"chat.completion.stopped\",\"stopped\":true,\"status\":\"%s\"}",
+                     stream->id, ending->verdict < sizeof words / sizeof *words ? words[ending->verdict] : "failed");
     umbel_http_answer(request, 200, openai_headers(openai, "application/json", stream), openai->out.data, openai->out.size);
 }
 
 /* The answer is over and nothing of it has been sent: a whole one, a stopped one, or one that failed before its first word. */
-static int on_unsaid(void *self, struct umbel_http_request *request, const struct umbel_stream *stream, const struct umbel_http_ending *ending)
+static int on_unsaid(void *self, struct umbel_http_request *request, const struct umbel_stream *stream,
+                     const struct umbel_http_ending *ending)
 {
     struct openai *openai = self;
     struct openai_request *mine = umbel_http_data(request);
@@ -154,7 +156,8 @@ static int on_unsaid(void *self, struct umbel_http_request *request, const struc
         if (openai->out.failed)
             refuse(openai, request, 0, UMBEL_ERROR_INTERNAL, "", stream);
         else
-            umbel_http_answer(request, 200, openai_headers(openai, "application/json", stream), openai->out.data, openai->out.size);
+            umbel_http_answer(request, 200, openai_headers(openai, "application/json", stream), openai->out.data,
+                              openai->out.size);
         umbel_out_free(&openai->out); /* it may have been large */
     } else {
         return 0;
@@ -228,9 +231,8 @@ static int api_reload(void *self)
     return umbel_http_reload(((struct openai *)self)->http);
 }
 
-static const struct umbel_option options[] = {{.type = UMBEL_OPTION_LIST,
-                                               .name = "models",
-                                               .help = "what GET /v1/models lists: the models clients may name"}};
+static const struct umbel_option options[] = {
+    {.type = UMBEL_OPTION_LIST, .name = "models", .help = "what GET /v1/models lists: the models clients may name"}};
 
 UMBEL_EXPORT extern const struct umbel_transport umbel_transport;
 const struct umbel_transport umbel_transport = {.struct_size = sizeof umbel_transport,

@@ -41,8 +41,10 @@ static bool find_call(struct openai_request *mine, const char *path, const char 
 /* NULL, or what is wrong. */
 static const char *check_chat(struct openai_request *mine)
 {
-    const struct umbel_json *messages = umbel_json_member(mine->body, "messages"), *model = umbel_json_member(mine->body, "model");
-    const struct umbel_json *stream = umbel_json_member(mine->body, "stream"), *session = umbel_json_member(mine->body, "session");
+    const struct umbel_json *messages = umbel_json_member(mine->body, "messages"),
+                            *model = umbel_json_member(mine->body, "model");
+    const struct umbel_json *stream = umbel_json_member(mine->body, "stream"),
+                            *session = umbel_json_member(mine->body, "session");
 
     if (umbel_json_type(mine->body) != UMBEL_JSON_OBJECT)
         return "The body is not a JSON object.";

@@ -28,8 +28,8 @@ static int parse(const char *text)
     return http_head_parse(text, strlen(text), &head);
 }
 
-/* Goal: the end of a head is found at the same byte however it arrives.  Method: every prefix, with the place of the last look kept.
- * Catches: an end that straddles two reads. */
+/* Goal: the end of a head is found at the same byte however it arrives.  Method: every prefix, with the place of the last look
+ * kept. Catches: an end that straddles two reads. */
 static void test_scan_is_split_blind(void **state)
 {
     static const char text[] = "\r\nGET /a?b HTTP/1.1\r\nHost: x\r\nA:b\r\n\r\nrest";
@@ -43,8 +43,8 @@ static void test_scan_is_split_blind(void **state)
     assert_int_equal(scan("GET / HTTP/1.0\r\n\r\n", 18, &line), 18);
 }
 
-/* Goal: the limits are exact and have their own statuses.  Method: one byte below and above.  Catches: an endless line or header held in
- * memory, 413 for all. */
+/* Goal: the limits are exact and have their own statuses.  Method: one byte below and above.  Catches: an endless line or header
+ * held in memory, 413 for all. */
 static void test_scan_limits(void **state)
 {
     char text[1024];
@@ -151,8 +151,8 @@ static long feed(const char *text, size_t size, size_t piece, size_t max, struct
     return dechunk.done ? (long)at : 0;
 }
 
-/* Goal: a chunked body means the same however it is cut, and ends at its own end.  Method: every piece size.  Catches: state lost at a
- * cut, the next request eaten. */
+/* Goal: a chunked body means the same however it is cut, and ends at its own end.  Method: every piece size.  Catches: state lost
+ * at a cut, the next request eaten. */
 static void test_dechunk(void **state)
 {
     static const char text[] = "5;x=\"y\"\r\nhello\r\n0A \r\n, world...\r\n000\r\nTrailer: x\r\n\r\nGET ";
@@ -170,7 +170,8 @@ static void test_dechunk(void **state)
 
 static void test_dechunk_refused(void **state)
 {
-    static const char *const bad[] = {"x\r\n", "\r\n", ";a\r\n", "5\nhello", "5\r\nhelloX", "5\r\nhello\n0\r\n", "1 \n", "0\r\nbad\nline"};
+    static const char *const bad[] = {"x\r\n", "\r\n",          ";a\r\n", "5\nhello", "5\r\nhelloX", "5\r\nhello\n0\r\n",
+                                      "1 \n",  "0\r\nbad\nline"};
 
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -206,9 +207,14 @@ static void test_decode(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scan_is_split_blind), cmocka_unit_test(test_scan_limits),     cmocka_unit_test(test_head),
-        cmocka_unit_test(test_refused),             cmocka_unit_test(test_too_many_fields), cmocka_unit_test(test_dechunk),
-        cmocka_unit_test(test_dechunk_refused),     cmocka_unit_test(test_decode),
+        cmocka_unit_test(test_scan_is_split_blind),
+        cmocka_unit_test(test_scan_limits),
+        cmocka_unit_test(test_head),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_too_many_fields),
+        cmocka_unit_test(test_dechunk),
+        cmocka_unit_test(test_dechunk_refused),
+        cmocka_unit_test(test_decode),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
