@@ -2,7 +2,8 @@
  *
  * A reader of a stream gets, in this order:
  *     OPEN, any number of TEXT / REASONING / TOOL, at most one USAGE, at most one FINISH, at most one ERROR, exactly one CLOSED
- * CLOSED is always the last, on every path; FAILED and TRUNCATED are always preceded by an ERROR.  Text is whole UTF-8 code points: the core never cuts inside one.
+ * CLOSED is always the last, on every path; FAILED and TRUNCATED are always preceded by an ERROR.  Text is whole UTF-8 code points: the
+ * core never cuts inside one.
  * All pointers in an event are valid only during the call that hands it over: copy what is kept. */
 #ifndef UMBEL_EVENT_H
 #define UMBEL_EVENT_H
