@@ -100,6 +100,37 @@ static int check_model(struct config_load *load, const struct config_node *node,
                        config_label(node).text, config_show(app->model).text, config_spell_hint(&spell).text, spell.all);
 }
 
+/* What each dialect puts behind base_url: written out, it would come twice. */
+static const char *path_of_dialect(const char *dialect)
+{
+    static const char *const paths[][2] = {{"openai", "/chat/completions"},
+                                           {"anthropic", "/messages"},
+                                           {"ollama", "/api/chat"},
+                                           {"dashscope", "/services/aigc/text-generation/generation"}};
+
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        if (strcmp(dialect, paths[i][0]) == 0)
+            return paths[i][1];
+    return NULL; /* gemini: there the model is part of it */
+}
+
+static int check_upstreams(struct config_load *load)
+{
+    for (size_t i = 0; i < load->config->upstream_count; i++) {
+        const struct config_upstream *upstream = &load->config->upstreams[i];
+        const struct config_node *node = node_of(&load->tree.root, "upstream", i);
+        const char *added = path_of_dialect(upstream->dialect);
+        size_t size = strlen(upstream->base_url), tail = added ? strlen(added) : 0;
+
+        while (size > 0 && upstream->base_url[size - 1] == '/')
+            size--;
+        if (added && size > tail && memcmp(upstream->base_url + size - tail, added, tail) == 0)
+            return config_fail(load->why, option_of(node, "base_url"), "base_url of %s ends in %s, expected it without, write base_url = %.*s",
+                               config_label(node).text, added, (int)(size - tail), upstream->base_url);
+    }
+    return 0;
+}
+
 static int check_apps(struct config_load *load)
 {
     for (size_t i = 0; i < load->config->app_count; i++) {
@@ -328,7 +359,7 @@ int config_check(struct config_load *load)
 {
     int r;
 
-    if ((r = check_apps(load)) < 0 || (r = check_keys(load)) < 0 || (r = check_transports(load)) < 0)
+    if ((r = check_upstreams(load)) < 0 || (r = check_apps(load)) < 0 || (r = check_keys(load)) < 0 || (r = check_transports(load)) < 0)
         return r;
     return check_addresses(load);
 }

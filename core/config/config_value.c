@@ -66,16 +66,25 @@ int config_value_bool(struct config_load *load, const struct config_node *at, co
                        rule->name, config_show(text).text, rule->name);
 }
 
+/* "[no-]word" may be written with and without no-: becomes the one of the two that text can mean. */
+static char *with_or_without_no(char *word, const char *text)
+{
+    if (strncmp(word, "[no-]", 5) != 0)
+        return word;
+    return strncmp(text, "no-", 3) == 0 ? memcpy(word + 2, "no-", 3) : word + 5;
+}
+
 int config_value_choice(struct config_load *load, const struct config_node *at, const struct config_rule *rule, const char *text,
                         uint32_t *ret_index)
 {
-    char words[256];
+    char words[1024];
     struct config_spell spell;
     uint32_t index = 0;
 
     config_spell_begin(&spell, text);
     snprintf(words, sizeof words, "%s", rule->choices);
     for (char *rest = words, *word; (word = strsep(&rest, "|")); index++) {
+        word = with_or_without_no(word, text);
         if (word[0] && strcmp(word, text) == 0) {
             *ret_index = index;
             return 0;

@@ -17,7 +17,6 @@
 
 #define SESSIONS_MAX 20000u
 #define SESSION_IDLE_S 1800u
-#define HOSTS_ROWS 256u
 #define DRAIN_TICK_NS (1 * CLOCK_S)
 
 static void wake_reader(void *owner, int eventfd)
@@ -179,6 +178,8 @@ static int create_upstreams(struct daemon *daemon, struct why *why)
         const struct config_upstream *u = &config->upstreams[i];
         struct upstream_options options = {.name = u->name,
                                            .dialect = u->dialect,
+                                           .quirks = (const char *const *)u->quirks.items,
+                                           .quirk_count = u->quirks.count,
                                            .base_url = u->base_url,
                                            .api_key = u->api_key,
                                            .ca_file = u->ca_file,
@@ -220,22 +221,18 @@ int daemon_create(struct config *config, const char *host_program, struct daemon
     daemon->tick.fired = tick;
     daemon->flush_hook.run = flush;
     snprintf(daemon->host_program, sizeof daemon->host_program, "%s", host_program);
-    if (strcmp(config->io, "epoll") == 0) {
-        r = why_set(why, -EINVAL, "io = epoll is not there yet, expected auto or io_uring, write core { io = auto }");
-        goto fail;
-    }
     r = make_runtime_dir(config->runtime_dir, why);
     if (r < 0)
         goto fail;
     daemon->lock_fd = r = admin_lock(config->runtime_dir, why);
     if (r < 0)
         goto fail;
-    r = uring_loop_create(NULL, &daemon->loop, why);
+    r = uring_loop_create(&(struct uring_loop_options){.io = config->io}, &daemon->loop, why);
     if (r < 0)
         goto fail;
     size_t journal = (size_t)config->journal_mb << 20;
     snprintf(path, sizeof path, "%s/stats/core", config->runtime_dir);
-    r = core_stats_create(path, (uint32_t)(journal / JOURNAL_PAGE_SIZE / 4), HOSTS_ROWS, (uint32_t)config->upstream_count + 1,
+    r = core_stats_create(path, (uint32_t)(journal / JOURNAL_PAGE_SIZE / 4), DAEMON_WORKERS_MAX, (uint32_t)config->upstream_count + 1,
                           &daemon->stats, why);
     if (r < 0)
         goto fail;
@@ -265,7 +262,8 @@ int daemon_run(struct daemon *daemon)
     uint64_t now_ns = clock_now_ns();
 
     refresh(daemon, now_ns);
-    stats_set(daemon->stats, stats_name_counter(daemon->stats, "engine_io_uring", "1: the engine runs on io_uring", true), 1);
+    bool ring = strcmp(uring_loop_backend(daemon->loop), "io_uring") == 0;
+    stats_set(daemon->stats, stats_name_counter(daemon->stats, ring ? "engine_io_uring" : "engine_epoll", "1: what the engine runs on", true), 1);
     daemon->tidied_ns = now_ns;
     uring_timer_set(daemon->loop, &daemon->tick, CLOCK_S);
     log_info("umbeld %s runs, %s, runtime directory %s", UMBEL_VERSION, uring_loop_backend(daemon->loop), daemon->config->runtime_dir);

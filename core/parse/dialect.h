@@ -1,19 +1,19 @@
 /* parse/dialect.h - one response of one model service, read as the neutral events of parse/event.h.
  *
- * A dialect_reader is made by its dialect (dialect_chat_completions.h; others are siblings behind the same type), fed the bytes of the body
- * as they come, cut anywhere, and ended once.  It gives its sink
+ * A dialect_reader is made by dialect_create, fed the bytes of the body as they come, cut anywhere, and ended once.  It gives its sink
  *     any number of TEXT, REASONING, TOOL;  at most one USAGE, then at most one FINISH or at most one ERROR;  nothing after these
  * and dialect_end tells the verdict.  USAGE and FINISH wait for the end marker (or the end), because services send usage after the finish
  * reason and errors after both.  Text is cut at whole characters: half of one waits for the next delta, and is U+FFFD if none comes.
  *
  * Verdicts:
  *     error object, broken JSON, a failing finish reason           FAILED, with ERROR
- *     finish reason                                                COMPLETE; without the end marker counted `missing_done`
+ *     finish reason                                                COMPLETE; without the end marker, where the dialect has one,
+ *                                                                  counted `missing_done`
  *     end marker, no finish reason, and there was content          COMPLETE without FINISH, counted `suspect`: services that never send
  *                                                                  a reason exist; quirk done_without_finish off makes it TRUNCATED
  *     end marker, no finish reason, and there was no content       FAILED, with ERROR: so a dead upstream looks
  *     none of these                                                TRUNCATED, with ERROR: never a clean end
- * Every verdict but COMPLETE comes with exactly one ERROR.  Memory: under 2 KiB and four buffers of at most 64 KiB;
+ * Every verdict but COMPLETE comes with exactly one ERROR.  Memory: under 3 KiB and five buffers of at most 64 KiB;
  * while one event is read at most ten times the line cap and 16 MiB for its tree.  Pure: no I/O, no clock, no globals.  One thread. */
 #ifndef PARSE_DIALECT_H
 #define PARSE_DIALECT_H
@@ -31,10 +31,10 @@
 
 struct dialect_reader;
 
-/* What services do differently; each can be switched off for one upstream (`quirks = {"no-eof_flush"}`).  Off = that form is not
- * understood: it is ignored, or ends as the verdict table says. */
+/* What services do differently; each can be switched for one upstream (`quirks = {"no-eof_flush"}`).  Off = that form is not understood: it
+ * is ignored, or ends as the verdict table says.  A dialect looks at those that can occur in it: docs/upstreams.md has the table. */
 struct dialect_quirks {
-    bool reasoning_content;   /* three names of thinking in a delta */
+    bool reasoning_content;   /* three names of thinking in a delta; Anthropic, Ollama, Gemini: `thinking` */
     bool reasoning;
     bool thinking;
     bool usage_in_choice;     /* usage inside the choice */
@@ -49,12 +49,22 @@ struct dialect_quirks {
     bool done_without_finish; /* the end marker after content without a finish reason is complete; off: TRUNCATED */
     bool eof_flush;           /* a last event that the end of the body cuts is taken if it is whole JSON */
     bool message_as_delta;    /* a choice with "message" in place of "delta" */
+    bool content_at_top;      /* {"content":..,"stop":..} without choices: llama.cpp's own completion */
+    bool text_events;         /* `event: add` with bare text, `event: finish` with a field `meta`: the old Zhipu form.  Off unless asked for */
+    bool stream_options;      /* ask for the usage: services that refuse members they do not know need it off */
+    bool incremental_output;  /* DashScope: ask for deltas.  Off unless asked for: each event repeats the whole text so far */
 };
-extern const struct dialect_quirks dialect_quirks_default; /* all on */
+extern const struct dialect_quirks dialect_quirks_default; /* all on but text_events and incremental_output */
 
 /* dialect_quirks_set - applies one word of the configuration: a member's name switches it on, "no-" before it off.  Returns 0, or
  * -EINVAL with the known names in why. */
 int dialect_quirks_set(struct dialect_quirks *quirks, const char *word, struct why *why);
+
+/* dialect_create - a reader for one response.  name: "openai", "anthropic", "ollama", "gemini" or "dashscope".  quirks: copied; NULL =
+ * dialect_quirks_default.  line_cap: bytes of one line, event or object, 0 = SSE_LINE_CAP_DEFAULT.  sink and owner are borrowed until
+ * dialect_free.  Returns 0 and *ret, -EINVAL for an unknown name, or -ENOMEM. */
+int dialect_create(const char *name, const struct dialect_quirks *quirks, size_t line_cap, parse_sink *sink, void *owner,
+                   struct dialect_reader **ret);
 
 /* What happened so far; for the log and the statistics. */
 struct dialect_counts {

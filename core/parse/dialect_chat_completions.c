@@ -1,21 +1,16 @@
 #include "core/parse/dialect_chat_completions.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/json/json_read.h"
 #include "core/parse/delta_scanner.h"
+#include "core/parse/dialect_chat_forms.h"
 #include "core/parse/dialect_reader.h"
 
 /* ---- finish reasons ---- */
 
-static const struct {
-    const char *word;
-    uint32_t finish; /* UMBEL_FINISH_*; 0: a failure ... */
-    uint32_t error;  /* ... of this kind */
-} finishes[] = {
+static const struct dialect_finish finishes[] = {
     {"stop", UMBEL_FINISH_STOP, 0},
     {"length", UMBEL_FINISH_LENGTH, 0},
     {"model_context_window_exceeded", UMBEL_FINISH_LENGTH, 0},
@@ -30,23 +25,7 @@ static const struct {
 
 static int take_finish(struct dialect_reader *r, struct span word)
 {
-    struct dialect_error error = {.retryable = true};
-
-    if (!word.data || (word.size == 0 && r->quirks.empty_finish) || (r->quirks.null_text_finish && span_is(word, "null")))
-        return 0;
-    for (size_t i = 0; i < sizeof finishes / sizeof *finishes; i++) {
-        if (!span_is(word, finishes[i].word) || (!finishes[i].finish && !r->quirks.error_finish))
-            continue;
-        if (finishes[i].finish) {
-            dialect_note_finish(r, finishes[i].finish, word);
-            return 0;
-        }
-        error.kind = finishes[i].error;
-        snprintf(error.text, sizeof error.text, "the model service ended the answer with \"%s\"", finishes[i].word);
-        return dialect_note_error(r, &error);
-    }
-    dialect_note_finish(r, UMBEL_FINISH_OTHER, word);
-    return 0;
+    return dialect_take_finish(r, finishes, sizeof finishes / sizeof *finishes, word);
 }
 
 /* ---- one chunk ---- */
@@ -105,6 +84,8 @@ static int take_object(struct dialect_reader *r, const struct umbel_json *object
     bool failed;
     int result;
 
+    if (r->quirks.content_at_top && dialect_is_bare_completion(object))
+        return dialect_take_bare_completion(r, object);
     delta_read(object, r->quirks.message_as_delta, &chunk, &rest);
     failed = rest.error || (rest.error_object && r->quirks.error_object) || (rest.error_bare && r->quirks.error_bare);
     r->counts.ignored += rest.other_choices;
@@ -154,21 +135,16 @@ static int take_slowly(struct dialect_reader *r, struct span name, struct span t
     return result;
 }
 
-static struct span trim(struct span text)
-{
-    while (text.size > 0 && strchr(" \t\r\n", text.data[0]) && text.data[0])
-        text = span_of(text.data + 1, text.size - 1);
-    while (text.size > 0 && strchr(" \t\r\n", text.data[text.size - 1]) && text.data[text.size - 1])
-        text.size--;
-    return text;
-}
-
 static int chat_payload(struct dialect_reader *r, struct span name, struct span data, bool cut, struct why *why)
 {
-    struct span text = trim(data);
+    struct span text = dialect_trim(data);
     struct delta_chunk chunk;
     int result;
 
+    if (r->quirks.text_events && dialect_is_text_event(name)) {
+        r->counts.eof_flush += cut;
+        return dialect_take_text_event(r, name, data);
+    }
     if (text.size == 0) {
         r->counts.ignored++;
         return 0;
@@ -188,6 +164,10 @@ static int chat_payload(struct dialect_reader *r, struct span name, struct span 
 static int chat_field(struct dialect_reader *r, struct span name, struct span value, bool cut, struct why *why)
 {
     (void)why;
+    if (r->quirks.text_events && span_is(name, "meta") && !cut) {
+        dialect_take_meta(r, value);
+        return 0;
+    }
     if (!r->quirks.error_field || !span_is(name, "error") || value.size == 0 || cut)
         return 0;
     return take_error(r, value);

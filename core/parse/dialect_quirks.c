@@ -13,6 +13,7 @@ static const struct {
     QUIRK(reasoning_content), QUIRK(reasoning),    QUIRK(thinking),     QUIRK(usage_in_choice), QUIRK(empty_finish),
     QUIRK(null_text_finish),  QUIRK(error_finish), QUIRK(error_object), QUIRK(error_bare),      QUIRK(error_event),
     QUIRK(error_field),       QUIRK(done_missing), QUIRK(done_without_finish), QUIRK(eof_flush), QUIRK(message_as_delta),
+    QUIRK(content_at_top),   QUIRK(text_events),  QUIRK(stream_options), QUIRK(incremental_output),
 };
 #define QUIRK_COUNT (sizeof quirk_names / sizeof *quirk_names)
 _Static_assert(QUIRK_COUNT == sizeof(struct dialect_quirks) / sizeof(bool), "each quirk has a name");

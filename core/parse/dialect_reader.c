@@ -5,8 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct dialect_quirks dialect_quirks_default = {true, true, true, true, true, true, true, true,
-                                                      true, true, true, true, true, true, true};
+#include "core/json/json_read.h"
+
+const struct dialect_quirks dialect_quirks_default = {
+    .reasoning_content = true, .reasoning = true,      .thinking = true,         .usage_in_choice = true,
+    .empty_finish = true,      .null_text_finish = true, .error_finish = true,   .error_object = true,
+    .error_bare = true,        .error_event = true,    .error_field = true,      .done_missing = true,
+    .done_without_finish = true, .eof_flush = true,    .message_as_delta = true, .content_at_top = true,
+    .stream_options = true,
+};
 
 static int emit(struct dialect_reader *r, const struct parse_event *event)
 {
@@ -223,12 +230,8 @@ int dialect_end(struct dialect_reader *r, bool body_whole, uint32_t *ret_verdict
     return 0;
 }
 
-/* ---- SSE ---- */
-
-static int on_event(void *owner, struct span name, struct span data, bool at_eof)
+int dialect_take_event(struct dialect_reader *r, struct span name, struct span data, bool at_eof)
 {
-    struct dialect_reader *r = owner;
-
     if (at_eof && !r->quirks.eof_flush)
         return 0;
     r->counts.events++;
@@ -237,6 +240,55 @@ static int on_event(void *owner, struct span name, struct span data, bool at_eof
         return 0;
     }
     return r->ops->payload(r, name, data, at_eof, r->why);
+}
+
+struct span dialect_trim(struct span text)
+{
+    while (text.size > 0 && strchr(" \t\r\n", text.data[0]) && text.data[0])
+        text = span_of(text.data + 1, text.size - 1);
+    while (text.size > 0 && strchr(" \t\r\n", text.data[text.size - 1]) && text.data[text.size - 1])
+        text.size--;
+    return text;
+}
+
+int dialect_read_json(struct dialect_reader *r, struct span data, bool lenient, bool cut, struct umbel_json **ret_value, struct why *why)
+{
+    struct span text = dialect_trim(data);
+    struct why reason = {""};
+    int result;
+
+    *ret_value = NULL;
+    if (text.size == 0) {
+        r->counts.ignored++;
+        return 0;
+    }
+    if (span_is(text, "[DONE]")) { /* a gateway on the way may end every stream like this */
+        r->counts.eof_flush += cut;
+        return dialect_note_done(r);
+    }
+    result = json_read(text.data, text.size, true, ret_value, &reason);
+    if (result == -ENOMEM)
+        return why_set(why, result, "%s", reason.text);
+    if (result == 0) {
+        r->counts.eof_flush += cut;
+        return 0;
+    }
+    r->counts.malformed++;
+    return lenient || cut ? 0 : why_set(why, -EBADMSG, "the model service sent broken JSON (%s)", reason.text);
+}
+
+/* ---- SSE ---- */
+
+static int on_event(void *owner, struct span name, struct span data, bool at_eof)
+{
+    return dialect_take_event(owner, name, data, at_eof);
+}
+
+static int on_comment(void *owner, struct span text)
+{
+    struct dialect_reader *r = owner;
+
+    return r->ops->comment && !r->concluded ? r->ops->comment(r, text) : 0;
 }
 
 static int on_field(void *owner, struct span name, struct span value, bool at_eof)
@@ -261,7 +313,7 @@ int dialect_sse_end(struct dialect_reader *r, struct why *why)
 void dialect_reader_init(struct dialect_reader *r, const struct dialect_ops *ops, const struct dialect_quirks *quirks, size_t line_cap,
                          parse_sink *sink, void *owner)
 {
-    static const struct sse_calls calls = {on_event, on_field};
+    static const struct sse_calls calls = {.event = on_event, .field = on_field, .comment = on_comment};
 
     *r = (struct dialect_reader){.ops = ops, .sink = sink, .owner = owner};
     r->quirks = quirks ? *quirks : dialect_quirks_default;

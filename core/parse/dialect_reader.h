@@ -24,6 +24,9 @@ struct dialect_ops {
     /* Optional.  A field SSE does not know. */
     int (*field)(struct dialect_reader *r, struct span name, struct span value, bool cut, struct why *why);
 
+    /* Optional.  A comment line of SSE, without its colon. */
+    int (*comment)(struct dialect_reader *r, struct span text);
+
     /* Optional.  Frees what the dialect added. */
     void (*free)(struct dialect_reader *r);
 };
@@ -56,6 +59,17 @@ void dialect_reader_init(struct dialect_reader *r, const struct dialect_ops *ops
 int dialect_sse_feed(struct dialect_reader *r, const char *bytes, size_t size, struct why *why);
 int dialect_sse_end(struct dialect_reader *r, struct why *why);
 
+/* dialect_take_event - for framings of a dialect's own: one event goes to ops->payload, and is counted.  at_eof: the end of the body cut it. */
+int dialect_take_event(struct dialect_reader *r, struct span name, struct span data, bool at_eof);
+
+/* dialect_trim - text without blanks and line ends around it. */
+struct span dialect_trim(struct span text);
+
+/* dialect_read_json - the JSON of one event, for dialects without a scanner of their own.  lenient: broken JSON is no error (an event of
+ * a foreign kind); nor is it when cut.  Returns 0 and *ret_value, NULL if there is nothing to take (nothing, broken, "[DONE]": which is
+ * noted); -EBADMSG, -ENOMEM, or what the sink returned. */
+int dialect_read_json(struct dialect_reader *r, struct span data, bool lenient, bool cut, struct umbel_json **ret_value, struct why *why);
+
 /* What a dialect has understood.  All return 0 or what the sink returned; all do nothing once the answer is concluded.
  * text: generalised UTF-8, may be empty.  fragment: one element of OpenAI's tool_calls as JSON. */
 int dialect_emit_text(struct dialect_reader *r, struct span text);
@@ -65,5 +79,23 @@ void dialect_note_usage(struct dialect_reader *r, uint64_t prompt_tokens, uint64
 void dialect_note_finish(struct dialect_reader *r, uint32_t finish, struct span word);                 /* the first wins */
 int dialect_note_done(struct dialect_reader *r);                                                       /* the end marker */
 int dialect_note_error(struct dialect_reader *r, const struct dialect_error *error);                   /* ends the answer */
+
+/* What a finish reason means. */
+struct dialect_finish {
+    const char *word;
+    uint32_t finish; /* UMBEL_FINISH_*; 0: a failure ... */
+    uint32_t error;  /* ... of this kind */
+};
+
+/* dialect_take_finish - a finish reason as the service wrote it; word.data NULL: none.  What the table does not know is UMBEL_FINISH_OTHER.
+ * Keeps the quirks empty_finish, null_text_finish, error_finish. */
+int dialect_take_finish(struct dialect_reader *r, const struct dialect_finish *table, size_t count, struct span word);
+
+/* dialect_emit_call - a tool call, or a fragment of one, in OpenAI's shape.  id.data NULL: not its first fragment, and name is not looked
+ * at.  arguments: a piece of JSON text. */
+int dialect_emit_call(struct dialect_reader *r, size_t index, struct span id, struct span name, struct span arguments);
+
+/* dialect_member_text - the string member of object; data NULL if it is absent or no string. */
+struct span dialect_member_text(const struct umbel_json *object, const char *name);
 
 #endif

@@ -103,7 +103,7 @@ static int read_line(struct sse_parser *p, struct span line, bool at_eof, struct
         return at_eof ? 0 : dispatch(p, false);
     if (line.data[0] == ':') {
         p->comments++;
-        return 0;
+        return p->calls->comment ? p->calls->comment(p->owner, span_of(line.data + 1, line.size - 1)) : 0;
     }
     colon = memchr(line.data, ':', line.size);
     if (colon) {

@@ -25,6 +25,8 @@ struct sse_calls {
     int (*event)(void *owner, struct span name, struct span data, bool at_eof);
     /* Optional: a field other than data, event, id, retry, as soon as its line has ended. */
     int (*field)(void *owner, struct span name, struct span value, bool at_eof);
+    /* Optional: a comment line, without its colon. */
+    int (*comment)(void *owner, struct span text);
 };
 
 struct sse_parser {

@@ -33,17 +33,46 @@ static void copy_limits(struct upstream *upstream, const struct upstream_options
     upstream->total_ns = options->total_timeout_ms * CLOCK_MS;
 }
 
-static int check(const struct upstream_options *options, struct upstream_url *ret_url, struct why *why)
+static int check_service(const struct upstream_options *options, struct upstream_service *ret_service, struct why *why)
+{
+    struct upstream_service service = {upstream_dialect_find(options->dialect, why), dialect_quirks_default};
+
+    if (!service.dialect)
+        return -EINVAL;
+    for (size_t i = 0; i < options->quirk_count; i++) {
+        int r = dialect_quirks_set(&service.quirks, options->quirks[i], why);
+
+        if (r < 0)
+            return r;
+    }
+    *ret_service = service;
+    return 0;
+}
+
+/* A path that is written out would come twice. */
+static int check_path(const struct upstream_dialect *dialect, const struct upstream_url *url, struct why *why)
+{
+    size_t size = strlen(url->path), added = strlen(dialect->path);
+
+    if (size < added || strcmp(url->path + size - added, dialect->path) != 0)
+        return 0;
+    return why_set(why, -EINVAL, "base_url must not end in %s, which is added: leave it out", dialect->path);
+}
+
+static int check(const struct upstream_options *options, struct upstream_service *ret_service, struct upstream_url *ret_url, struct why *why)
 {
     int r;
 
     if (!options->name || !*options->name)
         return why_set(why, -EINVAL, "an upstream needs a name");
-    if (!options->dialect || strcmp(options->dialect, "openai") != 0)
-        return why_set(why, -EINVAL, "dialect = \"%s\" is not known: write \"openai\"", options->dialect ? options->dialect : "");
+    r = check_service(options, ret_service, why);
+    if (r < 0)
+        return r;
     if (!options->base_url || !*options->base_url)
         return why_set(why, -EINVAL, "base_url is missing: write for example https://api.example.com/v1");
     r = upstream_url_parse(options->base_url, ret_url, why);
+    if (r == 0)
+        r = check_path(ret_service->dialect, ret_url, why);
     if (r == 0 && options->api_key)
         r = upstream_key_check(options->api_key, why);
     if (r == 0 && options->ca_file && *options->ca_file && !ret_url->tls)
@@ -65,7 +94,7 @@ int upstream_create(struct uring_loop *loop, struct upstream_resolver *resolver,
     list_init(&upstream->running);
     list_init(&upstream->waiting);
     upstream_pool_init(&upstream->pool);
-    r = check(options, &upstream->url, why);
+    r = check(options, &upstream->service, &upstream->url, why);
     if (r == 0)
         r = copy_texts(upstream, options, why);
     if (r == 0 && upstream->url.tls)

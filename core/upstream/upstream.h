@@ -16,8 +16,10 @@ struct upstream_resolver; /* the thread that looks up names, shared by all */
 
 struct upstream_options { /* all text is copied */
     const char *name;
-    const char *dialect;     /* "openai" */
-    const char *base_url;    /* http:// or https://, host, optional port, path prefix */
+    const char *dialect;     /* "openai", "anthropic", "ollama", "gemini", "dashscope" */
+    const char *const *quirks; /* quirk_count words as dialect_quirks_set takes them, in order; NULL when there are none */
+    size_t quirk_count;
+    const char *base_url;    /* http:// or https://, host, optional port, path prefix; the dialect's path follows it */
     const char *api_key;     /* "" = none; wiped at free, never logged */
     const char *ca_file;     /* NULL or "": the system's */
     uint32_t max_concurrent; /* calls at once; 0 = 1024; over it calls wait in a queue */

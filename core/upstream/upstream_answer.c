@@ -4,7 +4,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "core/parse/dialect_chat_completions.h"
 #include "core/parse/dialect_error.h"
 #include "core/upstream/upstream_state.h"
 
@@ -167,14 +166,15 @@ static int head_came(void *owner, const struct http_head *head)
     if (head->status != 200) {
         call->body = BODY_REFUSAL;
         call->collected.limit = UPSTREAM_REFUSAL_MAX;
-    } else if (type_is(type, "application/json")) {
+    } else if (type_is(type, "application/json") && !call->upstream->service.dialect->json_is_stream) {
         call->body = BODY_DOCUMENT;
         call->collected.limit =
             (size_t)call->upstream->answer_max_bytes + UPSTREAM_REFUSAL_MAX; /* the text, and what is around it */
     } else if (type_is(type, "text/html")) {
         return refuse_type(call, "the service answered with an HTML page instead of a stream: is base_url right?");
     } else if (type[0] && !type_is(type, "text/event-stream") && !type_is(type, "text/plain") &&
-               !type_is(type, "application/octet-stream")) {
+               !type_is(type, "application/octet-stream") && !type_is(type, call->upstream->service.dialect->accept) &&
+               !type_is(type, "application/json")) {
         snprintf(what, sizeof what, "the service answered with Content-Type %s instead of a stream", type);
         return refuse_type(call, what);
     }
@@ -230,7 +230,7 @@ int upstream_answer_begin(struct upstream_call *call)
     call->status = 0;
     call->outcome = (struct upstream_outcome){.retry_after_s = -1};
     http_response_begin(&call->response, HTTP_REQUEST_BODY, &response_calls, call);
-    return dialect_chat_create(NULL, 0, sink, call, &call->reader);
+    return dialect_create(call->upstream->service.dialect->name, &call->upstream->service.quirks, 0, sink, call, &call->reader);
 }
 
 bool upstream_answer_feed(struct upstream_call *call, const char *bytes, size_t size)

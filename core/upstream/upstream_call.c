@@ -284,7 +284,7 @@ int upstream_call_start(struct upstream *upstream, const struct upstream_questio
     call = calloc(1, sizeof *call);
     if (!call)
         return why_set(why, -ENOMEM, "no memory for a call");
-    r = upstream_request_build(&call->request, &upstream->url, upstream->api_key, question, why);
+    r = upstream_request_build(&call->request, &upstream->service, &upstream->url, upstream->api_key, question, why);
     if (r < 0) {
         free(call);
         return r;

@@ -1,16 +1,11 @@
 #include "core/upstream/upstream_request.h"
 
 #include <errno.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
-#include <umbel/json.h>
 #include <umbel/version.h>
 
-#include "core/base/span.h"
-#include "core/json/json_check.h"
-
-#define HEAD_MAX 8192u
+/* The longest head: a key, a path and a model whose every byte is written as three. */
+#define HEAD_MAX (UPSTREAM_KEY_MAX + UPSTREAM_PATH_MAX + 3u * UPSTREAM_MODEL_MAX + 2048u)
 
 int upstream_key_check(const char *api_key, struct why *why)
 {
@@ -25,140 +20,58 @@ int upstream_key_check(const char *api_key, struct why *why)
     return 0;
 }
 
-static bool is_ours(const char *name)
+/* Unreserved characters as they are, others as %XX.  "models/x", as a list of models has it, is "x": the path says models already. */
+static void put_model(struct umbel_out *out, const char *model)
 {
-    static const char *const ours[] = {"model", "messages", "stream", "stream_options"};
-
-    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
-        if (strcmp(name, ours[i]) == 0)
-            return true;
-    return false;
-}
-
-static const char *skip_string(const char *at)
-{
-    for (at++; *at != '"'; at++)
-        if (*at == '\\')
-            at++;
-    return at + 1;
-}
-
-static const char *skip_blanks(const char *at)
-{
-    return at + strspn(at, " \t\r\n");
-}
-
-/* From the beginning of a value in a valid object to the comma or brace behind it. */
-static const char *skip_value(const char *at)
-{
-    for (int depth = 0;;) {
-        if (*at == '"') {
-            at = skip_string(at);
-            continue;
-        }
-        if (depth == 0 && (*at == ',' || *at == '}'))
-            return at;
-        if (*at == '{' || *at == '[')
-            depth++;
-        else if (*at == '}' || *at == ']')
-            depth--;
-        at++;
+    for (const char *p = strncmp(model, "models/", 7) == 0 ? model + 7 : model; *p; p++) {
+        if ((*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || strchr("-._~", *p))
+            umbel_out_put(out, p, 1);
+        else
+            umbel_out_printf(out, "%%%02X", (unsigned)(unsigned char)*p);
     }
 }
 
-/* Copies members as they were written: a number that no double can hold stays what it was.  The text has been parsed: it is one
- * valid object, whose members come in the tree in the same order (with their names unescaped). */
-static void put_members(struct umbel_out *out, struct span text, const struct umbel_json *object)
+static void put_head(struct umbel_out *out, const struct upstream_dialect *dialect, const struct upstream_url *url, const char *api_key,
+                     const char *model, size_t body_size)
 {
-    const char *at = (const char *)memchr(text.data, '{', text.size) + 1;
+    const char *in_path = strstr(dialect->path, "%s");
 
-    for (const struct umbel_json *member = umbel_json_first(object); member; member = umbel_json_next(member)) {
-        const char *name = skip_blanks(at), *end = skip_value(name);
-
-        if (!is_ours(umbel_json_name(member))) {
-            umbel_out_text(out, ",");
-            umbel_out_put(out, name, (size_t)(end - name));
-        }
-        at = end + 1;
+    umbel_out_printf(out, "POST %s%.*s", url->path, in_path ? (int)(in_path - dialect->path) : (int)strlen(dialect->path), dialect->path);
+    if (in_path) {
+        put_model(out, model);
+        umbel_out_text(out, in_path + 2);
     }
+    umbel_out_printf(out,
+                     " HTTP/1.1\r\n"
+                     "Host: %s\r\n"
+                     "%s%s%s"
+                     "%s"
+                     "Content-Type: application/json\r\n"
+                     "Accept: %s\r\n"
+                     "Accept-Encoding: identity\r\n"
+                     "Content-Length: %zu\r\n"
+                     "User-Agent: umbel/" UMBEL_VERSION "\r\n"
+                     "\r\n",
+                     url->authority, *api_key ? dialect->key : "", api_key, *api_key ? "\r\n" : "", dialect->headers, dialect->accept, body_size);
 }
 
-static int put_parameters(struct umbel_out *out, const struct upstream_question *question, struct why *why)
-{
-    char words[256];
-    struct umbel_json *object = umbel_json_parse(question->parameters, question->parameters_size, words, sizeof words);
-    int r = 0;
-
-    if (!object)
-        return why_set(why, -EINVAL, "the parameters are not JSON: %s", words);
-    if (umbel_json_type(object) != UMBEL_JSON_OBJECT)
-        r = why_set(why, -EINVAL, "the parameters are not a JSON object");
-    else
-        put_members(out, span_of(question->parameters, question->parameters_size), object);
-    umbel_json_free(object);
-    return r;
-}
-
-static int put_body(struct umbel_out *out, const struct upstream_question *question, struct why *why)
-{
-    struct span messages = {question->messages, question->messages_size};
-    struct why words = {""};
-    size_t repairs;
-
-    while (messages.size > 0 && strchr(" \t\r\n", messages.data[0]) && messages.data[0]) {
-        messages.data++;
-        messages.size--;
-    }
-    if (messages.size == 0 || messages.data[0] != '[' || json_check(messages.data, messages.size, false, &repairs, &words) < 0)
-        return why_set(why, -EINVAL, "the messages are not a JSON array%s%s", words.text[0] ? ": " : "", words.text);
-    umbel_out_text(out, "{\"model\":");
-    umbel_out_json(out, question->model, strlen(question->model));
-    umbel_out_text(out, ",\"messages\":");
-    umbel_out_put(out, messages.data, messages.size);
-    umbel_out_text(out, ",\"stream\":true,\"stream_options\":{\"include_usage\":true}");
-    if (question->parameters) {
-        int r = put_parameters(out, question, why);
-
-        if (r < 0)
-            return r;
-    }
-    umbel_out_text(out, "}");
-    return 0;
-}
-
-static int format_head(char *head, const struct upstream_url *url, const char *api_key, size_t body_size)
-{
-    return snprintf(head, HEAD_MAX,
-                    "POST %s/chat/completions HTTP/1.1\r\n"
-                    "Host: %s\r\n"
-                    "%s%s%s"
-                    "Content-Type: application/json\r\n"
-                    "Accept: text/event-stream\r\n"
-                    "Accept-Encoding: identity\r\n"
-                    "Content-Length: %zu\r\n"
-                    "User-Agent: umbel/" UMBEL_VERSION "\r\n"
-                    "\r\n",
-                    url->path, url->authority, *api_key ? "Authorization: Bearer " : "", api_key, *api_key ? "\r\n" : "",
-                    body_size);
-}
-
-int upstream_request_build(struct umbel_out *out, const struct upstream_url *url, const char *api_key,
+int upstream_request_build(struct umbel_out *out, const struct upstream_service *service, const struct upstream_url *url, const char *api_key,
                            const struct upstream_question *question, struct why *why)
 {
-    char head[HEAD_MAX];
     struct umbel_out body = {.limit = UPSTREAM_REQUEST_MAX};
-    int r, size;
+    int r;
 
     if (question->messages_size > UPSTREAM_REQUEST_MAX || question->parameters_size > UPSTREAM_REQUEST_MAX)
         return why_set(why, -EMSGSIZE, "the question is over %zu bytes", UPSTREAM_REQUEST_MAX);
-    r = put_body(&body, question, why);
-    size = format_head(head, url, api_key, body.size);
+    if (strstr(service->dialect->path, "%s") && strlen(question->model) > UPSTREAM_MODEL_MAX)
+        return why_set(why, -EINVAL, "the model's name is over %u bytes", UPSTREAM_MODEL_MAX);
+    r = service->dialect->put_body(&body, &service->quirks, question, why);
     out->limit = UPSTREAM_REQUEST_MAX;
-    if (r == 0 && !body.failed) {
-        umbel_out_put(out, head, (size_t)size);
+    /* Room for all of it first: a buffer that grows leaves copies of the key behind. */
+    if (r == 0 && !body.failed && umbel_out_reserve(out, HEAD_MAX + body.size)) {
+        put_head(out, service->dialect, url, api_key, question->model, body.size);
         umbel_out_put(out, body.data, body.size);
     }
-    explicit_bzero(head, sizeof head);
     if (r == 0)
         r = body.failed ? body.failed : out->failed;
     if (r == -EMSGSIZE)

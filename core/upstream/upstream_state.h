@@ -22,6 +22,7 @@
 #include "core/upstream/upstream.h"
 #include "core/upstream/upstream_conn.h"
 #include "core/upstream/upstream_pool.h"
+#include "core/upstream/upstream_request.h"
 #include "core/upstream/upstream_url.h"
 
 #define UPSTREAM_TEXT_MAX DIALECT_TEXT_MAX
@@ -35,6 +36,7 @@ struct upstream {
     struct upstream_resolver *resolver;
     char *name, *api_key;
     struct upstream_url url;
+    struct upstream_service service; /* what it speaks */
     struct tls_context *tls_context; /* NULL: http:// */
     uint32_t max_concurrent, queue, answer_max_bytes;
     uint64_t connect_ns, first_token_ns, idle_ns, total_ns; /* 0: no limit */

@@ -3,12 +3,37 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/clock.h"
+#include "core/base/log.h"
 #include "core/uring/uring_op.h"
 
 /* How long uring_loop_free waits for the kernel to give back what it holds. */
 #define FREE_WAIT_NS (2 * CLOCK_S)
+
+/* Chooses the backend and opens it. */
+static int open_backend(struct uring_loop *loop, const struct uring_loop_options *options, struct why *why)
+{
+    const char *io = options && options->io ? options->io : "auto";
+    bool either = strcmp(io, "auto") == 0;
+    struct why refusal = {""};
+    int r;
+
+    if (either || strcmp(io, "io_uring") == 0) {
+        loop->backend = &uring_backend_ring;
+        r = loop->backend->open(loop, options, &refusal);
+        if (r == 0)
+            return 0;
+        if (!either)
+            return why_set(why, r, "%s; or choose io = auto", refusal.text);
+        log_warn("io = auto takes epoll: %s", refusal.text);
+    } else if (strcmp(io, "epoll") != 0) {
+        return why_set(why, -EINVAL, "io = %s: expected auto, io_uring or epoll", io);
+    }
+    loop->backend = &uring_backend_epoll;
+    return loop->backend->open(loop, options, why);
+}
 
 int uring_loop_create(const struct uring_loop_options *options, struct uring_loop **ret_loop, struct why *why)
 {
@@ -17,14 +42,13 @@ int uring_loop_create(const struct uring_loop_options *options, struct uring_loo
 
     if (!loop)
         return why_set(why, -ENOMEM, "no memory for the loop");
-    loop->backend = &uring_backend_ring;
     loop->now_ns = clock_now_ns();
     list_init(&loop->hooks);
     list_init(&loop->live);
     list_init(&loop->dying);
     list_init(&loop->unsent);
     list_init(&loop->starved);
-    r = loop->backend->open(loop, options, why);
+    r = open_backend(loop, options, why);
     if (r < 0) {
         free(loop);
         return r;
@@ -129,7 +153,7 @@ void uring_loop_free(struct uring_loop *loop)
         bury(loop);
     while (!list_is_empty(&loop->live) && clock_now_ns() < until && uring_loop_turn(loop, 100) == 0);
     loop->backend->close(loop);
-    /* With the ring gone nothing writes to these any more. */
+    /* With the backend gone nothing writes to these any more. */
     while (!list_is_empty(&loop->live)) {
         struct uring_object *object = list_entry(loop->live.next, struct uring_object, link);
 

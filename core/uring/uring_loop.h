@@ -4,8 +4,8 @@
  * callbacks
  * -> run due timers -> run the turn hooks -> again.  The loop's user never sees a ring entry: it owns sockets (uring_socket.h),
  * timers and watches.  An operation owns its memory until its completion: objects are freed by the loop, after their last
- * completion. Backends behind this interface: io_uring now; the shape (connect, stream of received buffers, send, cancel, timer,
- * close) is what an epoll backend can offer too. */
+ * completion.  Two backends behind this interface, chosen at the start: io_uring, and epoll where that is not permitted.  What is
+ * promised here holds for both. */
 #ifndef URING_LOOP_H
 #define URING_LOOP_H
 
@@ -18,8 +18,9 @@
 struct uring_loop;
 
 struct uring_loop_options {
-    uint32_t entries;     /* submission entries; 0 = 1024 */
-    uint32_t buffers;     /* receive buffers shared by all sockets, power of two; 0 = 1024 */
+    const char *io;       /* "auto" (also NULL): io_uring, else epoll; "io_uring", "epoll": this or nothing */
+    uint32_t entries;     /* submission entries; 0 = 1024; of no meaning to epoll */
+    uint32_t buffers;     /* receive buffers shared by all sockets, power of two; 0 = 1024; epoll has one */
     uint32_t buffer_size; /* bytes of each; 0 = 16384 */
 };
 
@@ -31,16 +32,17 @@ struct uring_loop_counts {
 };
 
 /* uring_loop_create - probes the kernel first; where io_uring is forbidden or lacks what is needed the reason names the fix
- * (kernel.io_uring_disabled, a container's seccomp profile, RLIMIT_MEMLOCK).  The thread that creates a loop must be the one that
- * uses it, and must not fork and go on in the child.  0 or -errno. */
+ * (kernel.io_uring_disabled, a container's seccomp profile, RLIMIT_MEMLOCK): as one warning in the log if epoll takes its place,
+ * in why if io_uring was asked for by name.  -EINVAL for another io.  The thread that creates a loop must be the one that uses
+ * it, and must not fork and go on in the child.  0 or -errno. */
 int uring_loop_create(const struct uring_loop_options *options, struct uring_loop **ret_loop, struct why *why);
 
 /* uring_loop_free - after run() has returned.  Sockets and watches still open are closed without callbacks; timers and hooks are
  * forgotten.  NULL is fine. */
 void uring_loop_free(struct uring_loop *loop);
 
-/* uring_loop_run - turns until uring_loop_stop().  Returns 0, or -errno when the ring itself failed.  What the last turn queued
- * is still submitted.  uring_loop_stop is for this thread: others write an eventfd that is watched. */
+/* uring_loop_run - turns until uring_loop_stop().  Returns 0, or -errno when the backend itself failed.  What the last turn
+ * queued is still submitted.  uring_loop_stop is for this thread: others write an eventfd that is watched. */
 int uring_loop_run(struct uring_loop *loop);
 void uring_loop_stop(struct uring_loop *loop);
 
@@ -49,7 +51,7 @@ int uring_loop_turn(struct uring_loop *loop, int wait_ms);
 
 uint64_t uring_loop_now_ns(const struct uring_loop *loop); /* CLOCK_MONOTONIC of this turn */
 void uring_loop_counts(const struct uring_loop *loop, struct uring_loop_counts *ret_counts);
-const char *uring_loop_backend(const struct uring_loop *loop); /* "io_uring" */
+const char *uring_loop_backend(const struct uring_loop *loop); /* "io_uring" or "epoll" */
 
 /* Timers: embedded in their owner, at most one expiry each; a heap threaded through the timers, so setting one needs neither
  * memory nor a system call and cannot fail.  The delay counts from this turn's time; moving a set timer to a later time costs
@@ -83,7 +85,7 @@ int uring_watch_open(struct uring_loop *loop, int fd, void (*readable)(void *own
                      struct uring_watch **ret_watch);
 void uring_watch_close(struct uring_watch *watch); /* no callback after this; the descriptor stays the caller's */
 
-/* uring_wake_fd - queues an 8-byte write of 1 to an eventfd into the next submission; no allocation, errors are counted, not
+/* uring_wake_fd - writes 1 to an eventfd: with the next submission, or at once with epoll; no allocation, errors are counted, not
  * told. The eventfd must be EFD_NONBLOCK: a blocking one makes the kernel hand the write to a worker thread (measured: 88 us
  * instead of 0.8). Close it with uring_close_fd, or not in the same turn: else the number may be somebody else's when the write
  * happens. */

@@ -24,10 +24,13 @@ struct uring_result {
 
 struct uring_op {
     void (*done)(struct uring_op *op, const struct uring_result *result);
+    /* The epoll backend's own, so that beginning and ending need no memory.  To the ring an operation is its address. */
+    struct uring_op *next;
+    int fd;
+    int32_t value;
 };
 
-/* What a way of doing I/O must offer.  Calls that begin an operation cannot fail: what goes wrong is told as a result.  An epoll
- * backend fits behind the same table: receive = try at each readiness, send = try, then wait for writability. */
+/* What a way of doing I/O must offer.  Calls that begin an operation cannot fail: what goes wrong is told as a result. */
 struct uring_backend {
     const char *name;
     int (*open)(struct uring_loop *loop, const struct uring_loop_options *options, struct why *why); /* sets loop->engine */
@@ -37,7 +40,7 @@ struct uring_backend {
     /* reaps all results, then calls their done */
     void (*dispatch)(struct uring_loop *loop);
     void (*connect)(struct uring_loop *loop, struct uring_op *op, int fd, const struct sockaddr *address, socklen_t size);
-    /* many results; -ENOBUFS ends it: no buffer was free */
+    /* many results; -ENOBUFS ends it: no buffer was free (never with epoll) */
     void (*receive)(struct uring_loop *loop, struct uring_op *op, int fd);
     /* may be short */
     void (*send)(struct uring_loop *loop, struct uring_op *op, int fd, const void *bytes, size_t size);
@@ -51,6 +54,7 @@ struct uring_backend {
     void (*close_fd)(struct uring_loop *loop, int fd);
 };
 extern const struct uring_backend uring_backend_ring;
+extern const struct uring_backend uring_backend_epoll;
 
 struct uring_loop {
     const struct uring_backend *backend;
@@ -62,7 +66,7 @@ struct uring_loop {
     struct list unsent;      /* sockets with bytes to send and no send in flight */
     struct list starved;     /* sockets whose receive found no buffer */
     bool in_turn, stopping, freeing;
-    int failed; /* the ring's own -errno: nothing works any more */
+    int failed; /* the backend's own -errno: nothing works any more */
     struct uring_loop_counts counts;
 };
 

@@ -1,12 +1,22 @@
-/* Fuzz: the chat-completions dialect is blind to cuts and keeps the rules of event.h and dialect.h.  Input: byte 0 chooses the cap and
- * the quirks. */
+/* Fuzz: every dialect is blind to cuts and keeps the rules of event.h and dialect.h.  Input: byte 0 chooses the cap and the quirks (modulo 8)
+ * and the dialect (the rest of it, modulo 5). */
 #include "tests/fuzz/event_log.h"
 #include "tests/fuzz/pieces.h"
 
+static void choose_quirks(uint8_t choice, struct dialect_quirks *quirks)
+{
+    *quirks = dialect_quirks_default;
+    if (choice % 8 == 1)
+        memset(quirks, 0, sizeof *quirks);
+    if (choice % 8 == 3)
+        quirks->incremental_output = quirks->text_events = true;
+}
+
 static struct event_log parse(const uint8_t *data, size_t size, uint8_t choice, uint64_t seed)
 {
+    static const char *const names[] = {"openai", "anthropic", "ollama", "gemini", "dashscope"};
     struct pieces pieces = pieces_of(data, size, seed);
-    struct dialect_quirks none = {0};
+    struct dialect_quirks quirks;
     struct event_log log = {0};
     struct dialect_reader *r = NULL;
     uint32_t verdict = 0;
@@ -14,7 +24,8 @@ static struct event_log parse(const uint8_t *data, size_t size, uint8_t choice, 
     size_t piece_size;
     int result = 0;
 
-    REQUIRE(dialect_chat_create(choice % 8 == 1 ? &none : NULL, choice % 8 == 2 ? 256 : 0, event_log_take, &log, &r) == 0);
+    choose_quirks(choice, &quirks);
+    REQUIRE(dialect_create(names[choice / 8 % 5], &quirks, choice % 8 == 2 ? 256 : 0, event_log_take, &log, &r) == 0);
     while (result == 0 && (piece = pieces_next(&pieces, &piece_size)))
         result = dialect_feed(r, piece, piece_size, NULL);
     pieces_end(&pieces);

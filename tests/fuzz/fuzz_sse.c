@@ -21,7 +21,7 @@ static int on_field(void *owner, struct span name, struct span value, bool at_eo
 
 static struct umbel_out parse(const uint8_t *data, size_t size, size_t cap, uint64_t seed)
 {
-    static const struct sse_calls calls = {on_event, on_field};
+    static const struct sse_calls calls = {.event = on_event, .field = on_field};
     struct pieces pieces = pieces_of(data, size, seed);
     struct umbel_out log = {0};
     struct sse_parser p;

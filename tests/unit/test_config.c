@@ -600,8 +600,15 @@ static void test_values(void **state)
     refuse(BASE "app x { upstreams = demo model = m history = maybe }", 3, "history = maybe is neither yes nor no");
     refuse(BASE "app x { upstreams = demo model = m on_orphan = stop }", 3, "expected one of cancel, finish, drain");
     refuse(BASE "upstream x { base_url = http://h quirks = { late_done } }", 3,
-           "quirks: unknown word late_done, expected an empty list");
-    refuse(BASE "upstream x { base_url = http://h dialect = anthropic }", 3, "dialect = anthropic is unknown");
+           "quirks = late_done is unknown, expected one of reasoning_content, reasoning, thinking");
+    refuse(BASE "upstream x { base_url = http://h quirks = { thinking, no-eof_flsh } }", 3, "did you mean no-eof_flush");
+    refuse(BASE "upstream x { base_url = http://h quirks = { \"[no-]thinking\" } }", 3, "is unknown");
+    config_free(load_good(BASE "upstream x { base_url = http://h dialect = anthropic quirks = { thinking, no-eof_flush } }"));
+    refuse(BASE "upstream x {\n base_url = http://h/v1/chat/completions/ }", 4,
+           "base_url of upstream x ends in /chat/completions, expected it without, write base_url = http://h/v1");
+    refuse(BASE "upstream x { dialect = ollama base_url = http://h/api/chat }", 3, "write base_url = http://h");
+    config_free(load_good(BASE "upstream x { dialect = gemini base_url = http://h/v1/messages }"));
+    refuse(BASE "upstream x { base_url = http://h dialect = claude }", 3, "expected one of openai, anthropic, ollama, gemini, dashscope");
     refuse(BASE "transport wx { plugin = http-chunked-wxapp listen = 127.0.0.1:1 max_stream_ms = 999 }", 3,
            "expected 1000 to 600000, write max_stream_ms = 55000");
     refuse(BASE "transport wx { plugin = http-chunked-wxapp listen = 127.0.0.1:1 workers = 0 }", 3,

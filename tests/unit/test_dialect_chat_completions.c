@@ -331,6 +331,10 @@ static const struct {
     {"done_without_finish", TEXT("x") DONE, "T x\n= 0 verdict 1", "T x\nE 6+ the model service ended the answer without a finish reason"},
     {"eof_flush", TEXT("x") "data: {\"choices\":[{\"finish_reason\":\"stop\"}]}", "T x\nF 1 stop", "T x\nE"},
     {"message_as_delta", "data: {\"choices\":[{\"message\":{\"content\":\"x\"}}]}\n\n" STOP DONE, "T x\nF", "F 1 stop"},
+    {"content_at_top", "data: {\"content\":\"x\",\"stop\":false}\n\n" STOP DONE, "T x\nF", "F 1 stop"},
+    {"text_events", "event: add\ndata: x\n\n" STOP DONE, "T x\nF", "F 1 stop"},
+    {"stream_options", STOP DONE, "F 1 stop", "F 1 stop"},     /* of requests: test_upstream_request.c */
+    {"incremental_output", STOP DONE, "F 1 stop", "F 1 stop"}, /* of another dialect: test_dialects.c */
 };
 
 /* Goal: each quirk can be switched off alone by its name and back on, and makes exactly its difference.  Method: a table of streams that

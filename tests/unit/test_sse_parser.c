@@ -36,7 +36,7 @@ static int on_field(void *owner, struct span name, struct span value, bool at_eo
     return 0;
 }
 
-static const struct sse_calls calls = {on_event, on_field};
+static const struct sse_calls calls = {.event = on_event, .field = on_field};
 
 /* Parses copies of the pieces (so that a span kept too long is seen by the address sanitizer) cut at a and b. */
 static int parse_cut(const char *text, size_t size, size_t a, size_t b, size_t cap, struct record *record, uint64_t *ret_comments)

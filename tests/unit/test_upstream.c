@@ -28,6 +28,7 @@
 #include "core/upstream/upstream_resolver.h"
 #include "core/upstream/upstream_state.h"
 #include "core/upstream/upstream_url.h"
+#include "tests/support/both_backends.h"
 #include "tests/support/certificate.h"
 
 #define PATIENCE_NS (60 * CLOCK_S)
@@ -378,7 +379,7 @@ static void bench_upstream(struct bench *bench, struct upstream_options *options
 
 static void bench_begin(struct bench *bench)
 {
-    struct uring_loop_options sizes = {.entries = 32, .buffers = 8, .buffer_size = 2048};
+    struct uring_loop_options sizes = {.io = backend, .entries = 32, .buffers = 8, .buffer_size = 2048};
     struct why why = {""};
 
     memset(bench, 0, sizeof *bench);
@@ -540,7 +541,8 @@ static void test_verdicts(void **state)
          "broke"},
         {{ASK, CLOSE}, UMBEL_VERDICT_FAILED, UMBEL_ERROR_UPSTREAM, "", "before answering"},
         {{ASK, SAY("HTTP/1.1 200"), CLOSE}, UMBEL_VERDICT_FAILED, UMBEL_ERROR_UPSTREAM, "", "before answering"},
-        {{RESET}, UMBEL_VERDICT_FAILED, UMBEL_ERROR_UPSTREAM, "", "before answering"},
+        /* the reset may be there before we have seen the connection: then it "cannot be reached" */
+        {{RESET}, UMBEL_VERDICT_FAILED, UMBEL_ERROR_UPSTREAM, "", "service"},
         /* nonsense */
         {{ASK, SAY("SSH-2.0-OpenSSH_9.2\r\n"), UNTIL_END},
          UMBEL_VERDICT_FAILED,
@@ -936,7 +938,7 @@ static void test_pause(void **state)
     const struct step scripts[1][STEPS_MAX] = {{ASK, SAY(response), CLOSE}};
     struct bench bench;
     struct answer *answer;
-    int before;
+    int before, held = 0;
 
     (void)state;
     strcpy(response, HEAD_CLOSE);
@@ -958,10 +960,14 @@ static void test_pause(void **state)
         } while (!answer->ended && answer->events > before);
         if (answer->ended)
             break;
-        assert_false(uring_timer_is_set(&answer->call->timer));
-        assert_true(answer->size < EVENTS * 10);
+        /* Once all is here only the connection's end is missing, which is not seen while paused: that has a limit of its own. */
+        if (answer->size < EVENTS * 10) {
+            assert_false(uring_timer_is_set(&answer->call->timer));
+            held++;
+        }
         upstream_call_pause(answer->call, false);
     }
+    assert_true(held >= 2);
     assert_int_equal(answer->size, EVENTS * 10);
     assert_int_equal(answer->verdict, UMBEL_VERDICT_COMPLETE);
     free(answer);
@@ -1419,7 +1425,8 @@ static void test_request(void **state)
                                              rows[i].parameters ? strlen(rows[i].parameters) : 0};
         struct umbel_out out = {0};
         struct why why = {""};
-        int r = upstream_request_build(&out, &url, "", &question, &why);
+        struct upstream_service service = {upstream_dialect_find("openai", NULL), dialect_quirks_default};
+        int r = upstream_request_build(&out, &service, &url, "", &question, &why);
         char *text;
 
         umbel_out_put(&out, "", r == 0);
@@ -1441,12 +1448,15 @@ static void test_request(void **state)
  * words. */
 static void test_options_and_limits(void **state)
 {
+    static const char *const odd_quirks[] = {"no-thinking", "odd"};
     static const struct {
         struct upstream_options options;
         const char *words;
     } rows[] = {
         {{.name = "", .dialect = "openai", .base_url = "https://h"}, "needs a name"},
         {{.name = "a", .dialect = "morse", .base_url = "https://h"}, "write \"openai\""},
+        {{.name = "a", .dialect = "openai", .quirks = odd_quirks, .quirk_count = 2, .base_url = "https://h"}, "\"odd\" is no quirk"},
+        {{.name = "a", .dialect = "anthropic", .base_url = "https://h/v1/messages"}, "must not end in /messages"},
         {{.name = "a", .dialect = "openai", .base_url = ""}, "base_url is missing"},
         {{.name = "a", .dialect = "openai", .base_url = "h"}, "must begin"},
         {{.name = "a", .dialect = "openai", .base_url = "https://h", .api_key = "sk-1\r\nX: y"}, "byte 5"},
@@ -1544,5 +1554,5 @@ int main(void)
     };
 
     signal(SIGPIPE, SIG_IGN); /* the service writes to connections that tests end */
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return both_run(tests, sizeof tests / sizeof tests[0]);
 }

@@ -20,12 +20,13 @@
 #include "core/base/clock.h"
 #include "core/uring/uring_loop.h"
 #include "core/uring/uring_probe.h"
+#include "tests/support/both_backends.h"
 
 #define PATIENCE_NS (60 * CLOCK_S)
 
 static struct uring_loop *make_loop(uint32_t entries)
 {
-    struct uring_loop_options options = {.entries = entries, .buffers = 8, .buffer_size = 256};
+    struct uring_loop_options options = {.io = backend, .entries = entries, .buffers = 8, .buffer_size = 256};
     struct uring_loop *loop;
     struct why why = {""};
 
@@ -286,6 +287,131 @@ static void test_watch_close(void **state)
     uring_loop_free(loop);
 }
 
+static void let_go_of_both(void *owner, int fd)
+{
+    struct listener *listener = owner;
+
+    listener->calls++;
+    uring_watch_close(listener->watch);
+    close(fd);
+}
+
+/* Goal: a descriptor that was watched can be closed at once and its number used again, though a duplicate keeps the file alive
+ * and readable.  Method: the callback closes watch and descriptor; the next eventfd gets the number.  Catches: a registration
+ * that outlives the close: the next owner is called for nothing, and the loop spins. */
+static void test_closed_descriptor_with_a_duplicate(void **state)
+{
+    struct uring_loop *loop = make_loop(8);
+    int fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK), twin = fcntl(fd, F_DUPFD_CLOEXEC, 100), next;
+    struct listener first = {.loop = loop}, second = {.loop = loop};
+
+    (void)state;
+    assert_int_equal(uring_watch_open(loop, fd, let_go_of_both, &first, &first.watch), 0);
+    run_until_count(loop, &first.calls, 1);
+    next = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    assert_int_equal(next, fd);
+    assert_int_equal(uring_watch_open(loop, next, listener_readable, &second, &second.watch), 0);
+    assert_true(both_comes_to_rest(loop));
+    assert_int_equal(second.calls, 0);
+    assert_int_equal(write(next, &(uint64_t){5}, 8), 8);
+    run_until_count(loop, &second.calls, 1);
+    assert_int_equal(second.sum, 5);
+    assert_int_equal(first.calls, 1);
+    uring_watch_close(second.watch);
+    close(next);
+    close(twin);
+    uring_loop_free(loop);
+}
+
+static struct {
+    struct listener watched[2], fresh;
+    int fds[2], fresh_fd, calls;
+} swap;
+
+static void swap_readable(void *owner, int fd)
+{
+    int other = owner == &swap.watched[0];
+
+    (void)fd;
+    swap.calls++;
+    uring_watch_close(swap.watched[other].watch);
+    close(swap.fds[other]);
+    swap.fresh_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    assert_int_equal(swap.fresh_fd, swap.fds[other]);
+    uring_watch_open(swap.fresh.loop, swap.fresh_fd, listener_readable, &swap.fresh, &swap.fresh.watch);
+    uring_watch_close(swap.watched[!other].watch);
+}
+
+/* Goal: what happened to a descriptor is not told to who gets its number in the same turn.  Method: two eventfds are readable in
+ * one turn; the callback of the first closes the other and watches a new one, unreadable, with the same number.  Catches: results
+ * that are looked up by number alone; a registration that stays behind. */
+static void test_number_reused_in_a_turn(void **state)
+{
+    struct uring_loop *loop = make_loop(8);
+
+    (void)state;
+    memset(&swap, 0, sizeof swap);
+    swap.fresh.loop = loop;
+    for (int i = 0; i < 2; i++) {
+        swap.fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        assert_int_equal(uring_watch_open(loop, swap.fds[i], swap_readable, &swap.watched[i], &swap.watched[i].watch), 0);
+    }
+    assert_true(both_comes_to_rest(loop));
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(write(swap.fds[i], &(uint64_t){1}, 8), 8);
+    run_until_count(loop, &swap.calls, 1);
+    assert_true(both_comes_to_rest(loop));
+    assert_int_equal(swap.calls, 1);
+    assert_int_equal(swap.fresh.calls, 0);
+    assert_int_equal(write(swap.fresh_fd, &(uint64_t){7}, 8), 8);
+    run_until_count(loop, &swap.fresh.calls, 1);
+    assert_int_equal(swap.fresh.sum, 7);
+    uring_watch_close(swap.fresh.watch);
+    close(swap.fds[0]);
+    close(swap.fds[1]); /* one of them is fresh_fd */
+    uring_loop_free(loop);
+}
+
+/* Goal: two watches of one descriptor are both called, and closing one leaves the other.  Method: as told.  Catches: one place
+ * for what waits on a descriptor; a close that takes the neighbour's registration along. */
+static void test_two_watches_of_one_descriptor(void **state)
+{
+    struct uring_loop *loop = make_loop(8);
+    int fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+    struct listener a = {.loop = loop, .leave_unread = true}, b = a;
+
+    (void)state;
+    assert_int_equal(uring_watch_open(loop, fd, listener_readable, &a, &a.watch), 0);
+    assert_int_equal(uring_watch_open(loop, fd, listener_readable, &b, &b.watch), 0);
+    run_until_count(loop, &a.calls, 2);
+    run_until_count(loop, &b.calls, 2);
+    uring_watch_close(a.watch);
+    a.calls = 0;
+    run_until_count(loop, &b.calls, b.calls + 3);
+    assert_int_equal(a.calls, 0);
+    uring_watch_close(b.watch);
+    assert_true(both_comes_to_rest(loop));
+    close(fd);
+    uring_loop_free(loop);
+}
+
+/* Goal: a descriptor that cannot be watched is no trouble afterwards.  Method: a number that is not open.
+ * Catches: a call for a descriptor that is none; trying for ever; a watch that cannot be closed afterwards. */
+static void test_watch_of_nothing(void **state)
+{
+    struct uring_loop *loop = make_loop(8);
+    int fd = fcntl(0, F_DUPFD_CLOEXEC, 300);
+    struct listener listener = {.loop = loop};
+
+    (void)state;
+    close(fd);
+    assert_int_equal(uring_watch_open(loop, fd, listener_readable, &listener, &listener.watch), 0);
+    assert_true(both_comes_to_rest(loop));
+    assert_int_equal(listener.calls, 0);
+    uring_watch_close(listener.watch);
+    uring_loop_free(loop);
+}
+
 /* Goal: no wake-up is lost when there are more than the submission queue holds.  Method: 5000 writes into a queue of 4, the
  * eventfd adds them up.  Catches: operations dropped when the queue is full. */
 static void test_wakes_are_never_lost(void **state)
@@ -382,22 +508,27 @@ static void test_free_with_things_open(void **state)
     uring_timer_set(loop, &forgotten, 3600 * CLOCK_S);
     assert_int_equal(uring_loop_run(loop), 0);
     assert_int_equal(listener.calls, 1);
-    assert_string_equal(uring_loop_backend(loop), "io_uring");
+    assert_string_equal(uring_loop_backend(loop), backend);
     uring_loop_free(loop);
     uring_loop_free(NULL);
     close(fd);
 }
 
-/* Goal: wrong options are named.  Method: 6 buffers.  Catches: a ring registered with a mask that is none. */
+/* Goal: wrong options are named.  Method: 6 buffers for the ring; a way of doing I/O that there is not.  Catches: a ring
+ * registered with a mask that is none; a misspelt name that silently means auto. */
 static void test_bad_options(void **state)
 {
-    struct uring_loop_options options = {.buffers = 6};
+    struct uring_loop_options options = {.io = backend, .buffers = 6}, misspelt = {.io = "uring"};
     struct uring_loop *loop = NULL;
     struct why why = {""};
 
     (void)state;
-    assert_int_equal(uring_loop_create(&options, &loop, &why), -EINVAL);
-    assert_non_null(strstr(why.text, "6 receive buffers: use a power of two"));
+    if (strcmp(backend, "io_uring") == 0) {
+        assert_int_equal(uring_loop_create(&options, &loop, &why), -EINVAL);
+        assert_non_null(strstr(why.text, "6 receive buffers: use a power of two"));
+    }
+    assert_int_equal(uring_loop_create(&misspelt, &loop, &why), -EINVAL);
+    assert_string_equal(why.text, "io = uring: expected auto, io_uring or epoll");
     assert_null(loop);
 }
 
@@ -432,9 +563,36 @@ static void test_probe_words(void **state)
     }
 }
 
-/* In a child: io_uring_setup answers with refusal; then the loop must refuse with that code and these words. */
+/* Creates a loop with io = auto and uses it; returns how many lines it logged and whether words were in them, or -1. */
+static int fall_back(const char *words)
+{
+    int fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK), pipe_fds[2], lines = 0;
+    struct uring_loop *loop = NULL;
+    struct listener listener = {.stop = true};
+    char text[4096] = "";
+    ssize_t size;
+
+    if (pipe(pipe_fds) == -1 || dup2(pipe_fds[1], 2) == -1 || uring_loop_create(NULL, &loop, NULL) < 0)
+        return -1;
+    listener.loop = loop;
+    if (strcmp(uring_loop_backend(loop), "epoll") != 0 ||
+        uring_watch_open(loop, fd, listener_readable, &listener, &listener.watch) < 0 || uring_loop_run(loop) < 0 ||
+        listener.calls != 1)
+        return -1;
+    uring_loop_free(loop);
+    close(2);
+    close(pipe_fds[1]);
+    size = read(pipe_fds[0], text, sizeof text - 1);
+    for (ssize_t i = 0; i < size; i++)
+        lines += text[i] == '\n';
+    return strstr(text, words) && strstr(text, "epoll") ? lines : -1;
+}
+
+/* In a child: io_uring_setup answers with refusal; then a loop that must have io_uring is refused with that code and these words,
+ * and one that may choose takes epoll and logs them, in one line. */
 static int try_under_seccomp(uint32_t refusal, const char *words)
 {
+    struct uring_loop_options ring = {.io = "io_uring"}, epoll = {.io = "epoll"};
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_setup, 0, 1),
@@ -447,15 +605,19 @@ static int try_under_seccomp(uint32_t refusal, const char *words)
 
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == -1)
         return 77;
-    if (uring_loop_create(NULL, &loop, &why) != -(int)refusal)
+    if (uring_loop_create(&ring, &loop, &why) != -(int)refusal)
         return 1;
-    if (!strstr(why.text, words) || loop)
+    if (!strstr(why.text, words) || !strstr(why.text, "; or choose io = auto") || loop)
         return 2;
-    return 0;
+    if (uring_loop_create(&epoll, &loop, &why) != 0)
+        return 3;
+    uring_loop_free(loop);
+    return fall_back(words) == 1 ? 0 : 4;
 }
 
-/* Goal: under a real seccomp filter the refusal is clean and clear.  Method: a child with a filter on io_uring_setup, EPERM and
- * ENOSYS. Catches: a probe that asks differently than the loop does; a crash or leak on the refused path. */
+/* Goal: under a real seccomp filter the refusal is clean and clear, and auto does without.  Method: a child with a filter on
+ * io_uring_setup, EPERM and ENOSYS. Catches: a probe that asks differently than the loop does; a crash or leak on the refused
+ * path; a fall-back in silence, or one that does not work. */
 static void test_forbidden_by_seccomp(void **state)
 {
     static const struct {
@@ -488,6 +650,10 @@ int main(void)
         cmocka_unit_test(test_hooks_run_each_turn),
         cmocka_unit_test(test_watch_is_level_triggered),
         cmocka_unit_test(test_watch_close),
+        cmocka_unit_test(test_closed_descriptor_with_a_duplicate),
+        cmocka_unit_test(test_number_reused_in_a_turn),
+        cmocka_unit_test(test_two_watches_of_one_descriptor),
+        cmocka_unit_test(test_watch_of_nothing),
         cmocka_unit_test(test_wakes_are_never_lost),
         cmocka_unit_test(test_wake_errors_and_close_order),
         cmocka_unit_test(test_stop_submits_the_rest),
@@ -497,5 +663,5 @@ int main(void)
         cmocka_unit_test(test_forbidden_by_seccomp),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return both_run(tests, sizeof tests / sizeof tests[0]);
 }

@@ -1,5 +1,4 @@
-/* answer - the server-sent events of one streamed answer, one event at a time, and the whole-body form of it.
- * What is constant over the stream (id, created, model) is rendered once at the start; what changes is one token.
+/* answer - the events of one streamed answer, one at a time, in the dialect of its voice, and the whole-body form of it.
  * Pure apart from being told the time once: no I/O, no clock, no globals. */
 #ifndef MOCK_LLM_ANSWER_H
 #define MOCK_LLM_ANSWER_H
@@ -11,6 +10,7 @@
 #include "text.h"
 
 struct chat_request;
+struct voice;
 
 enum answer_verdict {
     ANSWER_EVENT,    /* go on after the delay; the event may be empty (only a delay) */
@@ -25,8 +25,14 @@ enum answer_verdict {
 struct answer {
     struct model_spec spec;
     struct text_source text;
-    struct bytes open;          /* "data: {...constants...,"choices":[{"index":0,"delta":{", role if in each */
-    uint32_t base_at, base_end; /* where "{...constants...," lies in open */
+    const struct voice *voice;
+    struct bytes open;          /* what every event begins with; openai: "data: {...constants...,"choices":[{"index":0,"delta":{", role
+                                   if in each */
+    uint32_t base_at, base_end; /* openai: where "{...constants...," lies in open */
+    struct bytes said;          /* dashscope: the text so far, as each event repeats it */
+    bool array, repeat;         /* gemini: an array instead of events; dashscope: texts are repeated */
+    uint32_t blocks;            /* anthropic: content blocks begun; gemini: objects written */
+    uint32_t block_kind;        /* anthropic: what the block that is open holds, 0 = none is open */
     uint32_t phase, tool_step;
     bool include_usage, eol_owed, comment_sent, failed;
     uint64_t tokens; /* reasoning, content and tool fragments sent: what the fault options count */

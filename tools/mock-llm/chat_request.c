@@ -7,8 +7,9 @@
 
 #include "model_spec.h"
 #include "text.h"
+#include "voice.h"
 
-static bool refuse(struct chat_refusal *refusal, const char *param, const char *code, const char *message)
+bool chat_request_refuse(struct chat_refusal *refusal, const char *param, const char *code, const char *message)
 {
     refusal->message.len = 0;
     bytes_puts(&refusal->message, message);
@@ -60,12 +61,12 @@ static bool messages_check(struct chat_request *request, struct chat_refusal *re
         for (size_t i = 0; cJSON_IsString(role) && i < sizeof roles / sizeof roles[0]; i++)
             known |= !strcmp(role->valuestring, roles[i]);
         if (!known) {
-            ok = refuse(refusal, "messages", NULL, "each message needs a role: system, developer, user, assistant or tool");
+            ok = chat_request_refuse(refusal, "messages", NULL, "each message needs a role: system, developer, user, assistant or tool");
             break;
         }
         text.len = 0;
         if (!content_text(cJSON_GetObjectItemCaseSensitive(message, "content"), &text)) {
-            ok = refuse(refusal, "messages", NULL, "a message's content is a string, null, or an array of typed parts");
+            ok = chat_request_refuse(refusal, "messages", NULL, "a message's content is a string, null, or an array of typed parts");
             break;
         }
         total += text.len;
@@ -82,8 +83,7 @@ static bool messages_check(struct chat_request *request, struct chat_refusal *re
     return ok;
 }
 
-/* Reads a positive whole number; an absent or null member leaves *ret alone. */
-static bool limit_read(const cJSON *item, uint64_t *ret)
+bool chat_request_limit(const cJSON *item, uint64_t *ret)
 {
     if (!item || cJSON_IsNull(item))
         return true;
@@ -111,45 +111,46 @@ static bool members_check(struct chat_request *request, struct chat_refusal *ref
     const cJSON *root = request->root, *model, *options, *n;
 
     if (!cJSON_IsObject(root))
-        return refuse(refusal, NULL, NULL, "We could not parse the JSON body of your request: an object is expected.");
+        return chat_request_refuse(refusal, NULL, NULL, "We could not parse the JSON body of your request: an object is expected.");
     model = cJSON_GetObjectItemCaseSensitive(root, "model");
     if (!cJSON_IsString(model) || !*model->valuestring)
-        return refuse(refusal, NULL, NULL, "you must provide a model parameter");
+        return chat_request_refuse(refusal, NULL, NULL, "you must provide a model parameter");
     request->model = model->valuestring;
     request->messages = cJSON_GetObjectItemCaseSensitive(root, "messages");
     if (!request->messages)
-        return refuse(refusal, "messages", "missing_required_parameter", "Missing required parameter: 'messages'.");
+        return chat_request_refuse(refusal, "messages", "missing_required_parameter", "Missing required parameter: 'messages'.");
     if (!cJSON_IsArray(request->messages) || !request->messages->child)
-        return refuse(refusal, "messages", "invalid_type",
+        return chat_request_refuse(refusal, "messages", "invalid_type",
                       "Invalid type for 'messages': expected an array of at least one message.");
     if (!messages_check(request, refusal))
         return false;
     if (!bool_read(cJSON_GetObjectItemCaseSensitive(root, "stream"), &request->stream))
-        return refuse(refusal, "stream", "invalid_type", "Invalid type for 'stream': expected a boolean.");
+        return chat_request_refuse(refusal, "stream", "invalid_type", "Invalid type for 'stream': expected a boolean.");
     options = cJSON_GetObjectItemCaseSensitive(root, "stream_options");
     if (options && !cJSON_IsNull(options)) {
         if (!request->stream)
-            return refuse(refusal, "stream_options", NULL,
+            return chat_request_refuse(refusal, "stream_options", NULL,
                           "The 'stream_options' parameter is only allowed when 'stream' is enabled.");
         if (!cJSON_IsObject(options) ||
             !bool_read(cJSON_GetObjectItemCaseSensitive(options, "include_usage"), &request->include_usage))
-            return refuse(refusal, "stream_options", "invalid_type", "Invalid type for 'stream_options'.");
+            return chat_request_refuse(refusal, "stream_options", "invalid_type", "Invalid type for 'stream_options'.");
     }
     request->max_tokens = MODEL_UNSET;
-    if (!limit_read(cJSON_GetObjectItemCaseSensitive(root, "max_tokens"), &request->max_tokens))
-        return refuse(refusal, "max_tokens", "invalid_type", "Invalid 'max_tokens': expected a positive integer.");
-    if (!limit_read(cJSON_GetObjectItemCaseSensitive(root, "max_completion_tokens"), &request->max_tokens))
-        return refuse(refusal, "max_completion_tokens", "invalid_type",
+    if (!chat_request_limit(cJSON_GetObjectItemCaseSensitive(root, "max_tokens"), &request->max_tokens))
+        return chat_request_refuse(refusal, "max_tokens", "invalid_type", "Invalid 'max_tokens': expected a positive integer.");
+    if (!chat_request_limit(cJSON_GetObjectItemCaseSensitive(root, "max_completion_tokens"), &request->max_tokens))
+        return chat_request_refuse(refusal, "max_completion_tokens", "invalid_type",
                       "Invalid 'max_completion_tokens': expected a positive integer.");
     n = cJSON_GetObjectItemCaseSensitive(root, "n");
     if (n && !cJSON_IsNull(n) && (!cJSON_IsNumber(n) || n->valueint != 1))
-        return refuse(refusal, "n", NULL, "Invalid 'n': this server gives one choice.");
+        return chat_request_refuse(refusal, "n", NULL, "Invalid 'n': this server gives one choice.");
     return true;
 }
 
-bool chat_request_parse(const char *body, size_t size, struct chat_request *ret, struct chat_refusal *refusal)
+bool chat_request_read(const struct voice *voice, const struct http_head *head, const char *body, size_t size, struct chat_request *ret,
+                       struct chat_refusal *refusal)
 {
-    struct chat_request request = {0};
+    struct chat_request request = {.voice = voice};
     const char *end = NULL;
 
     if (text_is_utf8(body, size))
@@ -157,8 +158,8 @@ bool chat_request_parse(const char *body, size_t size, struct chat_request *ret,
     while (request.root && end < body + size && strchr(" \t\r\n", *end) && *end)
         end++;
     if (!request.root || end != body + size) {
-        refuse(refusal, NULL, NULL, "We could not parse the JSON body of your request.");
-    } else if (members_check(&request, refusal)) {
+        chat_request_refuse(refusal, NULL, NULL, "We could not parse the JSON body of your request.");
+    } else if (voice->read ? voice->read(&request, head, refusal) : members_check(&request, refusal)) {
         *ret = request;
         return true;
     }
@@ -166,18 +167,34 @@ bool chat_request_parse(const char *body, size_t size, struct chat_request *ret,
     return false;
 }
 
-char *chat_request_messages(const struct chat_request *request)
+bool chat_request_parse(const char *body, size_t size, struct chat_request *ret, struct chat_refusal *refusal)
 {
-    char *printed = cJSON_PrintUnformatted(request->messages);
+    return chat_request_read(&voice_openai, NULL, body, size, ret, refusal);
+}
+
+static char *print(const cJSON *value)
+{
+    char *printed = cJSON_PrintUnformatted(value);
     char *copy = bytes_copy(printed ? printed : "[]", printed ? strlen(printed) : 2);
 
     cJSON_free(printed);
     return copy;
 }
 
+char *chat_request_messages(const struct chat_request *request)
+{
+    return print(request->messages);
+}
+
+char *chat_request_whole(const struct chat_request *request)
+{
+    return print(request->root);
+}
+
 void chat_request_free(struct chat_request *request)
 {
     cJSON_Delete(request->root);
     free(request->prompt);
+    free(request->model_owned);
     *request = (struct chat_request){0};
 }

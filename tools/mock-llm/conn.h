@@ -20,6 +20,7 @@ struct bufferevent;
 struct server;
 struct sockaddr;
 struct stream;
+struct voice;
 
 #define CONN_INPUT_MAX 65536u   /* bytes kept of a client that sends while it is being answered, then it waits */
 #define CONN_LINGER_US 2000000u /* how long a closed connection waits for the client's own close */
@@ -39,6 +40,7 @@ struct conn {
     uint64_t sent;         /* bytes written for the current answer */
     struct http_head *head;
     struct http_chunks chunks;
+    const struct voice *voice; /* the dialect of the request in hand; NULL: openai */
     struct stream *stream; /* the answer in progress; NULL for plain replies */
     struct pacer_node linger;
     char peer[64];

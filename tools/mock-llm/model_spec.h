@@ -18,7 +18,7 @@ struct bytes;
 #define MODEL_STATUS_200JSON MODEL_WORD(0u)
 
 /* The order of each enum is the order of its words in model_spec.c. */
-enum model_text { TEXT_DEMO, TEXT_ECHO, TEXT_ASCII, TEXT_CJK, TEXT_EMOJI, TEXT_COUNT, TEXT_MIXED, TEXT_MESSAGES, TEXT_EMPTY };
+enum model_text { TEXT_DEMO, TEXT_ECHO, TEXT_ASCII, TEXT_CJK, TEXT_EMOJI, TEXT_COUNT, TEXT_MIXED, TEXT_MESSAGES, TEXT_REQUEST, TEXT_EMPTY };
 enum model_cut { CUT_EVENT, CUT_COALESCE, CUT_ANY, CUT_UTF8, CUT_BYTE };
 enum model_http { HTTP_CHUNKED, HTTP_CLOSE };
 enum model_chunks { CHUNKS_EVENT, CHUNKS_ANY };
@@ -33,11 +33,11 @@ struct model_spec {
     uint64_t bytes;                     /* size of a token; 0 = natural, word-like         */
     uint64_t pace_us, first_us, gap_us; /* gap_us may be MODEL_UNSET: the cut decides      */
     uint64_t seed;
-    uint64_t text, cut, http, chunks, eol; /* enums above */
+    uint64_t text, cut, http, chunks, eol; /* enums above; eol may be MODEL_UNSET: the dialect's own */
     uint64_t usage, role, headers;
     uint64_t comments, reasoning;                   /* 0 = none */
     uint64_t space, done, bom, tool, nulls;         /* 0 or 1 */
-    uint64_t choices_empty, eof_noeol;              /* 0 or 1 */
+    uint64_t choices_empty, eof_noeol, array;       /* 0 or 1 */
     char finish[32];                                /* "" = the natural reason, "no" = no finish chunk */
     uint64_t status, stall, reset, close, endchunk; /* faults: MODEL_UNSET = off */
     uint64_t malformed, errorat, longline, slowhead_us;

@@ -34,7 +34,9 @@ static void fields(const struct http_head *head, struct bytes *out)
 {
     static const char *const shown[] = {
         "host",       "user-agent",        "accept",      "accept-encoding", "content-type",
-        "connection", "transfer-encoding", "traceparent", "x-request-id",    "openai-organization"};
+        "connection", "transfer-encoding", "traceparent", "x-request-id",    "openai-organization",
+        "anthropic-version", "x-dashscope-sse"};
+    static const char *const keys[] = {"api-key", "x-api-key", "x-goog-api-key"};
 
     bytes_printf(out, ",\"headers\":{\"http\":\"1.%d\"", head->minor);
     for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++) {
@@ -52,9 +54,11 @@ static void fields(const struct http_head *head, struct bytes *out)
         else
             bytes_printf(out, ",\"authorization\":\"<%zu bytes>\"", scheme);
     }
-    key = http_head_get(head, "api-key");
-    if (key)
-        bytes_printf(out, ",\"api-key\":\"<%zu bytes>\"", strlen(key));
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        key = http_head_get(head, keys[i]);
+        if (key)
+            bytes_printf(out, ",\"%s\":\"<%zu bytes>\"", keys[i], strlen(key));
+    }
     bytes_puts(out, "}");
 }
 

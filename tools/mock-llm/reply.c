@@ -3,6 +3,7 @@
 #include "conn.h"
 #include "record.h"
 #include "server.h"
+#include "voice.h"
 
 const char *reply_reason(unsigned status)
 {
@@ -64,15 +65,7 @@ void reply_error(struct conn *conn, struct record *record, const char *end, unsi
 {
     struct bytes body = {0};
 
-    bytes_puts(&body, "{\"error\":{\"message\":");
-    bytes_json_string(&body, message);
-    bytes_puts(&body, ",\"type\":");
-    bytes_json_string(&body, type);
-    bytes_puts(&body, ",\"param\":");
-    bytes_json_string(&body, param);
-    bytes_puts(&body, ",\"code\":");
-    bytes_json_string(&body, code);
-    bytes_puts(&body, "}}\n");
+    (conn->voice ? conn->voice : &voice_openai)->refusal(&body, status, message, type, param, code);
     reply_send(conn, record, end, status, "application/json", extra, &body);
     bytes_free(&body);
 }

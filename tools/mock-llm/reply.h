@@ -11,7 +11,7 @@ struct record;
 /* reply_send answers with body.  extra holds further header lines, each with CR LF, or NULL. */
 void reply_send(struct conn *conn, struct record *record, const char *end, unsigned status, const char *type, const char *extra,
                 const struct bytes *body);
-/* reply_error answers with {"error":{message,type,param,code}}; param and code may be NULL (null). */
+/* reply_error answers with {"error":{message,type,param,code}}, or what the dialect of conn has for it; param and code may be NULL (null). */
 void reply_error(struct conn *conn, struct record *record, const char *end, unsigned status, const char *extra,
                  const char *message, const char *type, const char *param, const char *code);
 /* reply_reason returns the reason phrase of a status; static. */

@@ -13,6 +13,7 @@
 #include "server.h"
 #include "stream.h"
 #include "text.h"
+#include "voice.h"
 
 static struct record *record_open(struct conn *conn, const struct http_head *head, size_t size, const struct chat_request *chat)
 {
@@ -35,9 +36,12 @@ static void refuse(struct conn *conn, struct record *record, const char *param, 
 /* True if the key is right; else the request is answered. */
 static bool key_check(struct conn *conn, const struct http_head *head, size_t size)
 {
-    const char *wanted = conn->server->options.require_key, *given = http_head_get(head, "authorization");
+    const char *name = conn->voice ? conn->voice->key_header : "authorization";
+    const char *wanted = conn->server->options.require_key, *given = http_head_get(head, name), *key = given;
 
-    if (!wanted || (given && !strncasecmp(given, "Bearer ", 7) && !strcmp(given + 7, wanted)))
+    if (given && !strcmp(name, "authorization"))
+        key = strncasecmp(given, "Bearer ", 7) ? NULL : given + 7;
+    if (!wanted || (key && !strcmp(key, wanted)))
         return true;
     refusal_key(conn, record_open(conn, head, size, NULL), given != NULL);
     return false;
@@ -50,7 +54,7 @@ static void spec_defaults(const struct conn *conn, struct model_spec *spec)
     model_spec_defaults(spec, options->tokens, options->token_bytes, options->pace_us, options->seed);
 }
 
-static void chat(struct conn *conn, const struct http_head *head, const char *body, size_t size)
+static void ask(struct conn *conn, const struct http_head *head, const char *body, size_t size, const struct voice *voice)
 {
     struct chat_request request = {0};
     struct chat_refusal refusal = {0};
@@ -58,9 +62,10 @@ static void chat(struct conn *conn, const struct http_head *head, const char *bo
     struct bytes why = {0};
     struct record *record;
 
+    conn->voice = voice;
     if (!key_check(conn, head, size))
         return;
-    if (!chat_request_parse(body, size, &request, &refusal)) {
+    if (!chat_request_read(voice, head, body, size, &request, &refusal)) {
         refuse(conn, record_open(conn, head, size, NULL), refusal.param, refusal.code, bytes_string(&refusal.message));
         bytes_free(&refusal.message);
         return;
@@ -78,6 +83,31 @@ static void chat(struct conn *conn, const struct http_head *head, const char *bo
     }
     bytes_free(&why);
     chat_request_free(&request);
+}
+
+static void chat(struct conn *conn, const struct http_head *head, const char *body, size_t size)
+{
+    ask(conn, head, body, size, &voice_openai);
+}
+
+static void anthropic(struct conn *conn, const struct http_head *head, const char *body, size_t size)
+{
+    ask(conn, head, body, size, &voice_anthropic);
+}
+
+static void ollama(struct conn *conn, const struct http_head *head, const char *body, size_t size)
+{
+    ask(conn, head, body, size, &voice_ollama);
+}
+
+static void gemini(struct conn *conn, const struct http_head *head, const char *body, size_t size)
+{
+    ask(conn, head, body, size, &voice_gemini);
+}
+
+static void dashscope(struct conn *conn, const struct http_head *head, const char *body, size_t size)
+{
+    ask(conn, head, body, size, &voice_dashscope);
 }
 
 static void models(struct conn *conn, const struct http_head *head, const char *body, size_t size)
@@ -141,7 +171,7 @@ static void text_reply(struct conn *conn, const struct chat_request *request)
     if (!model_spec_parse(&spec, request->model, &out)) {
         refuse(conn, NULL, "model", "model_option", bytes_string(&out));
     } else {
-        char *messages = request->messages ? chat_request_messages(request) : NULL;
+        char *messages = spec.text == TEXT_REQUEST ? chat_request_whole(request) : chat_request_messages(request);
         out.len = 0;
         text_open(&source, &spec, request->prompt, messages, request->max_tokens);
         if (text_all(&source, &out, HTTP_BODY_MAX, &tokens))
@@ -188,7 +218,21 @@ static const struct route {
 } routes[] = {
     {"/v1/chat/completions", " POST", chat}, {"/v1/models", " GET", models},         {"/mock/requests", " GET", mock_requests},
     {"/mock/reset", " POST", mock_reset},    {"/mock/text", " GET POST", mock_text},
+    {"/v1/messages", " POST", anthropic},    {"/api/chat", " POST", ollama},
+    {"/v1beta/models/*:streamGenerateContent", " POST", gemini},
+    {"/api/v1/services/aigc/text-generation/generation", " POST", dashscope},
 };
+
+/* One * in the pattern stands for anything but nothing. */
+static bool path_is(const char *pattern, const char *path, size_t size)
+{
+    size_t before = strcspn(pattern, "*"), after = strlen(pattern);
+
+    if (!pattern[before])
+        return before == size && !strncmp(pattern, path, size);
+    after -= before + 1;
+    return size > before + after && !strncmp(pattern, path, before) && !strncmp(pattern + before + 1, path + size - after, after);
+}
 
 static bool method_allowed(const char *methods, const char *method)
 {
@@ -203,8 +247,9 @@ void route_request(struct conn *conn, const struct http_head *head, const char *
     size_t path = strcspn(head->target, "?#");
     const struct route *route = NULL;
 
+    conn->voice = NULL;
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
-        if (strlen(routes[i].path) == path && !strncmp(routes[i].path, head->target, path))
+        if (path_is(routes[i].path, head->target, path))
             route = &routes[i];
     if (route && method_allowed(route->methods, head->method)) {
         route->handle(conn, head, body, size);

@@ -12,6 +12,7 @@
 #include "framer.h"
 #include "record.h"
 #include "server.h"
+#include "voice.h"
 
 #define WRITES_PER_TURN 64u /* writes before the other connections get their turn */
 #define BATCH_MAX 16384u    /* bytes of one coalesced write */
@@ -196,8 +197,8 @@ static void whole_make(struct stream *stream, struct bytes *out)
 
 static void head_make(const struct stream *stream, struct bytes *out)
 {
-    bytes_puts(out, "HTTP/1.1 200 OK\r\nServer: umbel-mock-llm\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
-                    "Cache-Control: no-cache\r\n");
+    bytes_printf(out, "HTTP/1.1 200 OK\r\nServer: umbel-mock-llm\r\nContent-Type: %s\r\nCache-Control: no-cache\r\n",
+                 stream->answer.array ? "application/json; charset=UTF-8" : stream->answer.voice->type);
     bytes_printf(out, "X-Request-Id: req_%016llx\r\n", (unsigned long long)stream->answer.id[0]);
     bytes_puts(out, stream->answer.spec.gzip ? "Content-Encoding: gzip\r\n" : "");
     if (stream->chunked)

@@ -96,7 +96,8 @@ void text_open(struct text_source *source, const struct model_spec *spec, const 
         break;
     case TEXT_ECHO:
     case TEXT_MESSAGES:
-        if (spec->text == TEXT_MESSAGES)
+    case TEXT_REQUEST:
+        if (spec->text != TEXT_ECHO)
             prompt = messages_json ? messages_json : "[]";
         source->length = strlen(prompt);
         source->text = bytes_copy(prompt, source->length);
@@ -183,6 +184,7 @@ bool text_next(struct text_source *source, struct bytes *out)
     case TEXT_DEMO:
     case TEXT_ECHO:
     case TEXT_MESSAGES:
+    case TEXT_REQUEST:
         if (source->at == source->length) {
             if (!source->repeat)
                 return false;

@@ -25,8 +25,8 @@ struct text_source {
     bool limited; /* limit is the request's, not the model's */
 };
 
-/* text_open prepares a source.  prompt is the last user message ("" if none), messages_json the array as text
- * (used by text=messages only, may be NULL otherwise); both are copied as far as needed.  max_tokens is the
+/* text_open prepares a source.  prompt is the last user message ("" if none), messages_json the array, or for
+ * text=request the whole request, as text (may be NULL for other texts); both are copied as far as needed.  max_tokens is the
  * request's own limit, MODEL_UNSET if none. */
 void text_open(struct text_source *source, const struct model_spec *spec, const char *prompt, const char *messages_json,
                uint64_t max_tokens);
