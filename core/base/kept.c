@@ -18,7 +18,7 @@ struct entry {
 };
 
 struct kept {
-    size_t count, max;
+    size_t count, max, bytes;
     struct list order;
     struct entry *bucket[BUCKETS];
 };
@@ -50,6 +50,7 @@ static void entry_free(struct kept *kept, struct entry **link)
 
     *link = entry->next;
     list_remove(&entry->in_order);
+    kept->bytes -= entry->size + strlen(entry->key);
     free(entry->value);
     free(entry);
     kept->count--;
@@ -77,6 +78,8 @@ int kept_set(struct kept *kept, const char *key, const void *value, size_t size)
             entry_free(kept, link);
         return 0;
     }
+    if (kept->bytes + size + strlen(key) > KEPT_BYTES_MAX)
+        return -ENOSPC;
     copy = malloc(size);
     if (!copy)
         return -ENOMEM;
@@ -87,11 +90,13 @@ int kept_set(struct kept *kept, const char *key, const void *value, size_t size)
             free(copy);
             return kept->count < kept->max ? -ENOMEM : -ENOSPC;
         }
-        strcpy(entry->key, key); /* its room was taken one line above */
+        strcpy(entry->key, key); /* fits: its room was taken above */
         list_append(&kept->order, &entry->in_order);
         *link = entry;
         kept->count++;
+        kept->bytes += strlen(key);
     }
+    kept->bytes += size - (*link)->size;
     free((*link)->value);
     (*link)->value = copy;
     (*link)->size = size;
@@ -104,6 +109,11 @@ void kept_visit(const struct kept *kept, void (*visit)(void *owner, const char *
         const struct entry *entry = list_entry(link, struct entry, in_order);
         visit(owner, entry->key, entry->value, entry->size);
     }
+}
+
+size_t kept_bytes(const struct kept *kept)
+{
+    return kept->bytes;
 }
 
 size_t kept_count(const struct kept *kept)

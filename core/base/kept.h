@@ -10,9 +10,12 @@ struct kept; /* zero or one per transport */
 int kept_create(size_t keys_max, struct kept **ret_kept);
 void kept_free(struct kept *kept); /* NULL is fine */
 
-/* kept_set - remembers a copy; size 0 forgets.  0, -ENOSPC (keys_max), -ENOMEM. */
+#define KEPT_BYTES_MAX (64u << 20)
+
+/* kept_set - remembers a copy; size 0 forgets.  0, -ENOSPC (keys_max, KEPT_BYTES_MAX), -ENOMEM. */
 int kept_set(struct kept *kept, const char *key, const void *value, size_t size);
 void kept_visit(const struct kept *kept, void (*visit)(void *owner, const char *key, const void *value, size_t size), void *owner);
 size_t kept_count(const struct kept *kept);
+size_t kept_bytes(const struct kept *kept); /* of keys and values */
 
 #endif

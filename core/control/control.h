@@ -17,6 +17,8 @@
 #define CONTROL_HEADER 16u
 #define CONTROL_BODY_MAX (4u << 20) /* a question of 1 MiB with its memory fits well */
 #define CONTROL_TEXT_MAX 255u       /* names, ids, sessions, keys */
+#define CONTROL_CREDENTIALS_MAX 8u     /* ways in which one client says who it is */
+#define CONTROL_CREDENTIAL_MAX 4096u   /* bytes of one: no key is longer, so a longer one is nobody's */
 #define CONTROL_VALUE_MAX 4096u     /* a kept value */
 #define CONTROL_KEPT_MAX 20000u     /* kept values of one transport */
 
@@ -31,8 +33,8 @@ enum control_type {
     CONTROL_STOP,      /* u64 grant, text stream id */
     CONTROL_READERS,   /* u64 slot, u64 generation, u64 readers this host has for the stream */
     CONTROL_DRAINED,   /* no client is left */
-    CONTROL_REPLIED,   /* to COMMAND: text error ("" = done), text JSON members */
     CONTROL_KEEP,      /* text key, text value ("" forgets): what the next process of this worker is told */
+    CONTROL_REPLIED,   /* to COMMAND: text error ("" = done), text JSON members */
     /* core to host */
     CONTROL_WELCOME = 64, /* see below */
     CONTROL_KEPT,         /* before WELCOME: text key, text value */

@@ -22,6 +22,7 @@
 struct answer_table {
     struct daemon *daemon;
     struct list live, ended; /* ended: oldest first */
+    uint64_t last_open_ns;
     uint32_t live_count;
     struct answer **by_slot; /* journal slot -> answer */
     uint32_t slots;
@@ -235,6 +236,8 @@ static void copy_word(char *to, size_t room, const char *from, size_t size)
     to[size] = '\0';
 }
 
+static void readers_changed(struct answer *answer);
+
 /* The one way an answer ends.  The upstream call is over or has been cancelled by the caller. */
 static void answer_end(struct answer *answer, uint32_t verdict, uint32_t error, const char *text)
 {
@@ -260,7 +263,6 @@ static void answer_end(struct answer *answer, uint32_t verdict, uint32_t error, 
     list_remove(&answer->in_order);
     list_append(&table->ended, &answer->in_order);
     uring_timer_clear(daemon->loop, &answer->orphan);
-    journal_set_readers(bus_journal(daemon->bus), answer->ref, answer->reader_total > 0);
     table->live_count--;
 
     uint64_t duration_ms = (answer->ended_ns - answer->asked_ns) / CLOCK_MS;
@@ -275,6 +277,7 @@ static void answer_end(struct answer *answer, uint32_t verdict, uint32_t error, 
              answer->upstream, (unsigned long long)answer->deltas,
              (unsigned long long)answer->text_bytes, answer->reader_total, *text ? ": " : "", text);
     tell_listeners(answer, UMBEL_EVENT_CLOSED, verdict, text, strlen(text));
+    readers_changed(answer); /* those in the core have just gone */
     if (answer->forget && answer->reader_total == 0)
         journal_evict(bus_journal(daemon->bus), answer->ref); /* frees answer */
 }
@@ -406,6 +409,15 @@ static const char *choose_model(const struct daemon_app *app, const struct answe
                 return question->model;
     }
     return question->flags & UMBEL_REQUEST_MODEL_HINT ? app->config->model : NULL;
+}
+
+/* Strictly rising: by it hosts tell which streams they have not seen yet. */
+static uint64_t next_open_ns(struct answer_table *table)
+{
+    uint64_t now_ns = clock_now_ns();
+
+    table->last_open_ns = now_ns > table->last_open_ns ? now_ns : table->last_open_ns + 1;
+    return table->last_open_ns;
 }
 
 static void fill_row(struct answer *answer, const struct answer_question *question, const char *model)
@@ -547,7 +559,7 @@ uint32_t answer_ask(struct daemon *daemon, const struct answer_question *questio
         goto fail;
     }
     answer->upstream = upstream_name(group_call_member(answer->call)->upstream);
-    identity.opened_ns = answer->asked_ns;
+    identity.opened_ns = next_open_ns(daemon->answers);
     copy_word(identity.app, sizeof identity.app, app->config->name, strlen(app->config->name));
     copy_word(identity.model, sizeof identity.model, model, strlen(model));
     copy_word(identity.session, sizeof identity.session, question->session, strlen(question->session));
@@ -556,8 +568,11 @@ uint32_t answer_ask(struct daemon *daemon, const struct answer_question *questio
         error = refuse_full(daemon, why);
         goto fail;
     }
-    if (replaced && daemon->history)
-        replace_history(daemon, question->app, session);
+    if (replaced) {
+        session_replace(session, question->messages.data, question->messages.size);
+        if (daemon->history)
+            replace_history(daemon, question->app, session);
+    }
     answer_register(daemon->answers, answer, session);
     fill_row(answer, question, model);
     stats_add(daemon->stats, CORE_STREAMS_OPENED, 1);
@@ -580,7 +595,7 @@ static void readers_changed(struct answer *answer)
     uint32_t total = 0;
 
     for (uint32_t i = 0; i < answer->reader_hosts; i++)
-        total += answer->readers[i].count;
+        total += answer->readers[i].count; /* each at most ANSWER_READERS_MAX, and few hosts: no overflow */
     list_for_each(link, spare, &answer->listeners) {
         (void)link;
         total++;
@@ -589,9 +604,10 @@ static void readers_changed(struct answer *answer)
     row_u64(answer, STREAM_COL_READERS, total);
     if (!answer->call)
         journal_set_readers(bus_journal(daemon->bus), answer->ref, total > 0);
-    else if (total > 0)
+    else if (total > 0) {
         uring_timer_clear(daemon->loop, &answer->orphan);
-    else if (!uring_timer_is_set(&answer->orphan))
+        answer->forget = false; /* somebody came back */
+    } else if (!uring_timer_is_set(&answer->orphan))
         uring_timer_set(daemon->loop, &answer->orphan, daemon->apps[answer->app].config->orphan_grace_ms * CLOCK_MS);
 }
 
@@ -599,6 +615,8 @@ void answer_set_readers(struct answer *answer, uint32_t host, uint32_t count)
 {
     uint32_t at = 0;
 
+    if (count > ANSWER_READERS_MAX)
+        count = ANSWER_READERS_MAX; /* a host may say anything */
     while (at < answer->reader_hosts && answer->readers[at].host != host)
         at++;
     if (at < answer->reader_hosts && count == 0) {

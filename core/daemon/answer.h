@@ -17,6 +17,7 @@
 #include "core/upstream/upstream_group.h"
 #include "core/uring/uring_loop.h"
 
+#define ANSWER_READERS_MAX (1u << 20) /* readers of one answer that a host may report */
 #define ANSWER_ID_SIZE 42 /* "chatcmpl-", 32 digits, zero */
 
 struct daemon;

@@ -19,6 +19,7 @@
 #include "core/upstream/upstream_group.h"
 #include "core/uring/uring_loop.h"
 
+#define DAEMON_WORKERS_MAX 256u /* host processes in all */
 #define DAEMON_HANG_S 20u /* a running host without a sign of life for so long is killed */
 
 struct answer_table;
@@ -44,12 +45,13 @@ struct daemon_host {
     struct stats_page *stats;
     int wake, bus_reader;
     struct list askings; /* its questions that wait for the history */
-    bool drained;
+    bool drained, helloed;
 };
 
 struct daemon_transport {
     const struct config_transport *config;
     struct kept *kept; /* what its hosts want remembered beyond a process */
+    uint64_t not_kept, complained_ns;
     struct daemon_host *workers;
     uint32_t worker_count;
 };
@@ -80,6 +82,10 @@ struct daemon {
     bool stopping;
 };
 
+/* daemon_check - what the configuration may ask of this daemon and its module of configuration cannot know.  0 or -EINVAL with
+ * FILE:LINE: what, what was expected, what to write. */
+int daemon_check(const struct config *config, struct why *why);
+
 /* daemon_create - everything but running.  config is owned from here, also on failure. */
 int daemon_create(struct config *config, const char *host_program, struct daemon **ret_daemon, struct why *why);
 /* daemon_run - until SIGTERM or SIGINT; drains.  Returns 0 or -errno. */
@@ -97,6 +103,7 @@ uint64_t daemon_authorize(const struct daemon *daemon, const struct daemon_trans
                           size_t count); /* 0: nobody */
 bool daemon_grant_app(const struct daemon *daemon, const struct daemon_transport *transport, uint64_t grant, uint32_t *ret_app);
 int daemon_find_app(const struct daemon *daemon, const char *name); /* index or -1 */
+bool daemon_serves(const struct daemon *daemon, const struct daemon_transport *transport, uint32_t app);
 
 /* The history (daemon_history.c): what answers leave on disk, and its place on the stats page. */
 int daemon_history_create(struct daemon *daemon); /* 0 also when it has to do without: the log says so */
@@ -117,7 +124,8 @@ struct daemon_host *daemon_hosts_find(struct daemon *daemon, const char *transpo
 
 /* Commands for transports (daemon_command.c). */
 void daemon_command_admin(struct daemon *daemon);
-int daemon_command_replied(struct daemon *daemon, uint64_t tag, struct control_in *in); /* a host's answer; -EPROTO */
+int daemon_command_replied(struct daemon_host *host, uint64_t tag, struct control_in *in); /* its answer; -EPROTO */
+void daemon_command_host_gone(struct daemon_host *host);                                   /* who waits for it is told */
 
 /* Listening sockets (daemon_listen.c): non-blocking, close-on-exec, SO_REUSEADDR, with reuse_port also SO_REUSEPORT. */
 int daemon_listen(const struct config_listen *listen, bool reuse_port, int *ret_fd, struct why *why);

@@ -124,6 +124,10 @@ static void chat(void *owner, struct admin_request *request, const struct umbel_
                    "name one of the configuration's apps: --app APP");
         return;
     }
+    if (session && strlen(session) >= JOURNAL_SESSION_MAX) {
+        admin_fail(request, "the session's name is longer than 127 bytes", NULL);
+        return;
+    }
     struct chat *one = calloc(1, sizeof *one);
     if (!one) {
         admin_fail(request, "no memory", NULL);
@@ -135,7 +139,7 @@ static void chat(void *owner, struct admin_request *request, const struct umbel_
     umbel_out_text(&messages, "}]");
     struct answer_question question = {.app = (uint32_t)app,
                                        .flags = UMBEL_REQUEST_MEMORY,
-                                       .session = session && strlen(session) < JOURNAL_SESSION_MAX ? session : "",
+                                       .session = session ? session : "",
                                        .model = model ? model : "",
                                        .messages = span_of(messages.data, messages.size),
                                        .parameters = span_of("", 0),

@@ -15,6 +15,7 @@
 struct command {
     struct list link; /* daemon.commands */
     struct daemon *daemon;
+    struct daemon_host *host; /* only its answer counts */
     struct admin_request *request;
     struct uring_timer limit;
     uint64_t tag;
@@ -53,8 +54,20 @@ static bool are_members(const char *members)
     return good;
 }
 
-int daemon_command_replied(struct daemon *daemon, uint64_t tag, struct control_in *in)
+void daemon_command_host_gone(struct daemon_host *host)
 {
+    list_for_each(link, spare, &host->daemon->commands) {
+        struct command *command = list_entry(link, struct command, link);
+        if (command->host != host)
+            continue;
+        admin_fail(command->request, "the transport's process has ended before it answered", "umbelctl host list shows how it is");
+        command_free(command);
+    }
+}
+
+int daemon_command_replied(struct daemon_host *host, uint64_t tag, struct control_in *in)
+{
+    struct daemon *daemon = host->daemon;
     char error[WHY_MAX];
 
     control_get_string(in, error, sizeof error);
@@ -63,7 +76,7 @@ int daemon_command_replied(struct daemon *daemon, uint64_t tag, struct control_i
         return -EPROTO;
     list_for_each(link, spare, &daemon->commands) {
         struct command *command = list_entry(link, struct command, link);
-        if (command->tag != tag)
+        if (command->tag != tag || command->host != host)
             continue;
         char *copy = strndup(members.data, members.size);
         if (*error)
@@ -107,7 +120,7 @@ static void pass_on(struct daemon *daemon, struct admin_request *request, const 
         admin_fail(request, "no memory", NULL);
         return;
     }
-    *command = (struct command){.daemon = daemon, .request = request, .limit = {.fired = late}, .tag = ++daemon->next_command};
+    *command = (struct command){.daemon = daemon, .host = h, .request = request, .limit = {.fired = late}, .tag = ++daemon->next_command};
     list_append(&daemon->commands, &command->link);
     uring_timer_set(daemon->loop, &command->limit, COMMAND_LIMIT_S * CLOCK_S);
     admin_on_gone(request, gone, command);
@@ -123,6 +136,28 @@ static void pass_on(struct daemon *daemon, struct admin_request *request, const 
     control_out_free(&out);
 }
 
+/* host restart NAME: a worker ("bmob.0") that runs is drained first; one that is held down starts at once. */
+static void host_restart_command(void *owner, struct admin_request *request, const struct umbel_json *arguments)
+{
+    struct daemon *daemon = owner;
+    const char *name = admin_argument(arguments, 0);
+    bool found = false;
+
+    stats_add(daemon->stats, CORE_ADMIN_COMMANDS, 1);
+    for (size_t t = 0; t < daemon->config->transport_count; t++)
+        for (uint32_t w = 0; w < daemon->transports[t].worker_count; w++) {
+            struct daemon_host *h = &daemon->transports[t].workers[w];
+            if (strcmp(h->host.name, name) != 0 && strcmp(h->transport->config->name, name) != 0)
+                continue;
+            found = true;
+            host_restart(&h->host, h->transport->config->drain_ms);
+        }
+    if (found)
+        admin_finish(request, NULL);
+    else
+        admin_fail(request, "no host and no transport has this name", "umbelctl host list shows them");
+}
+
 static void im_setup(void *owner, struct admin_request *request, const struct umbel_json *arguments)
 {
     pass_on(owner, request, arguments, "im-custom-message", "setup");
@@ -135,6 +170,7 @@ static void im_check(void *owner, struct admin_request *request, const struct um
 
 void daemon_command_admin(struct daemon *daemon)
 {
+    admin_server_handle(daemon->admin, "host restart", host_restart_command, daemon);
     admin_server_handle(daemon->admin, "im setup", im_setup, daemon);
     admin_server_handle(daemon->admin, "im check", im_check, daemon);
 }

@@ -75,11 +75,16 @@ uint64_t daemon_authorize(const struct daemon *daemon, const struct daemon_trans
     return 0;
 }
 
+bool daemon_serves(const struct daemon *daemon, const struct daemon_transport *transport, uint32_t app)
+{
+    return app < daemon->config->app_count && listed(&transport->config->app_names, daemon->config->apps[app].name);
+}
+
 bool daemon_grant_app(const struct daemon *daemon, const struct daemon_transport *transport, uint64_t grant, uint32_t *ret_app)
 {
     uint32_t app = (uint32_t)grant;
 
-    if (app == 0 || app > daemon->config->app_count || !listed(&transport->config->app_names, daemon->config->apps[app - 1].name))
+    if (app == 0 || !daemon_serves(daemon, transport, app - 1))
         return false;
     *ret_app = app - 1;
     return true;

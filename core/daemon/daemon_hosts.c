@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 
 #include <umbel/event.h>
 #include <umbel/host.h>
@@ -15,7 +16,6 @@
 #include "core/daemon/asking.h"
 #include "core/daemon/daemon.h"
 
-#define CREDENTIALS_MAX 8u
 #define WATCHED_MAX 64u /* running streams told to one new watcher */
 
 static struct daemon_host *of(struct host *host)
@@ -60,7 +60,9 @@ static int prepare(void *owner, struct host *host, struct host_spawn *spawn, str
     char path[4096];
     int r;
 
-    h->drained = false;
+    h->drained = h->helloed = false;
+    for (size_t i = 0; i < h->listener_count; i++)
+        listen(h->listeners[i], SOMAXCONN); /* again, if it was shut while the host was held down */
     snprintf(path, sizeof path, "%s/stats/host-%s", daemon->config->runtime_dir, host->name);
     r = ring_memory_create_shared("umbel-reader", sizeof(struct ring_reader_page), &h->page, why);
     if (r < 0)
@@ -102,6 +104,7 @@ static void ended(void *owner, struct host *host, int status)
 
     (void)status;
     drop_askings(of(host));
+    daemon_command_host_gone(of(host));
     release(of(host));
     if (daemon->answers)
         answer_host_gone(daemon->answers, of(host)->number);
@@ -112,6 +115,8 @@ static void changed(void *owner, struct host *host)
     struct daemon_host *h = of(host);
     struct daemon *daemon = owner;
 
+    for (size_t i = 0; host->state == HOST_HELD && i < h->listener_count; i++)
+        shutdown(h->listeners[i], SHUT_RDWR); /* nobody will serve it: a refusal is better than silence */
     if (host->state == HOST_BACKOFF || host->state == HOST_HELD)
         stats_add(daemon->stats, CORE_HOST_DEATHS, 1);
     row_text(h, HOST_COL_STATE, host_state_text(host->state));
@@ -141,6 +146,20 @@ static void send_kept(void *owner, const char *key, const void *value, size_t si
     send_frame(owner, &out);
 }
 
+/* Once a minute, with how many there were. */
+static void complain_kept(struct daemon_transport *transport)
+{
+    uint64_t now_ns = clock_now_ns();
+
+    transport->not_kept++;
+    if (transport->complained_ns && now_ns - transport->complained_ns < 60 * CLOCK_S)
+        return;
+    log_warn("transport %s wants more remembered than fits: %llu values were not kept", transport->config->name,
+             (unsigned long long)transport->not_kept);
+    transport->complained_ns = now_ns;
+    transport->not_kept = 0;
+}
+
 static int on_keep(struct daemon_host *h, struct control_in *in)
 {
     char key[CONTROL_TEXT_MAX + 1];
@@ -150,7 +169,7 @@ static int on_keep(struct daemon_host *h, struct control_in *in)
     if (!control_done(in) || !*key)
         return -EPROTO;
     if (kept_set(h->transport->kept, key, value.data, value.size) < 0)
-        log_warn("host %s wants more remembered than fits: a value is not kept", h->host.name);
+        complain_kept(h->transport);
     return 0;
 }
 
@@ -164,8 +183,10 @@ static int on_hello(struct daemon_host *h, struct control_in *in)
     uint64_t control_version = control_get(in);
     control_get_string(in, plugin, sizeof plugin);
     control_get_string(in, version, sizeof version);
-    if (!control_done(in) || control_version != CONTROL_VERSION)
+    if (!control_done(in) || control_version != CONTROL_VERSION || h->helloed)
         return -EPROTO;
+    h->helloed = true;
+    host_expect(&h->host, kept_bytes(h->transport->kept) + kept_count(h->transport->kept) * (CONTROL_HEADER + 16));
     kept_visit(h->transport->kept, send_kept, h);
     config_section_json(&config->options, &options);
     control_begin(&out, CONTROL_WELCOME, 0);
@@ -188,16 +209,16 @@ static int on_hello(struct daemon_host *h, struct control_in *in)
 
 static int on_auth(struct daemon_host *h, uint64_t tag, struct control_in *in)
 {
-    struct umbel_credential_view credentials[CREDENTIALS_MAX];
+    struct umbel_credential_view credentials[CONTROL_CREDENTIALS_MAX];
     struct control_out out = {0};
     uint64_t count = control_get(in);
     uint32_t app = 0;
 
-    if (count > CREDENTIALS_MAX)
+    if (count > CONTROL_CREDENTIALS_MAX)
         return -EPROTO;
     for (uint64_t i = 0; i < count; i++) {
         credentials[i].kind = (uint32_t)control_get(in);
-        credentials[i].value = control_get_text(in, 4096);
+        credentials[i].value = control_get_text(in, CONTROL_CREDENTIAL_MAX);
     }
     if (!control_done(in))
         return -EPROTO;
@@ -376,7 +397,8 @@ static int on_readers(struct daemon_host *h, struct control_in *in)
         return -EPROTO;
     struct answer *answer =
         answer_by_ref(h->daemon->answers, (struct journal_ref){(uint32_t)slot, (uint32_t)generation});
-    if (answer) /* else it was forgotten meanwhile */
+    /* else it was forgotten meanwhile, or is none of this transport's */
+    if (answer && daemon_serves(h->daemon, h->transport, answer->app))
         answer_set_readers(answer, h->number, (uint32_t)count);
     return 0;
 }
@@ -392,8 +414,9 @@ static int frame(void *owner, struct host *host, uint32_t type, uint64_t tag, st
         r = on_hello(h, in);
         break;
     case CONTROL_READY:
-        host_ready(host);
-        r = 0;
+        r = h->helloed ? 0 : -EPROTO;
+        if (r == 0)
+            host_ready(host);
         break;
     case CONTROL_AUTH:
         r = on_auth(h, tag, in);
@@ -417,7 +440,7 @@ static int frame(void *owner, struct host *host, uint32_t type, uint64_t tag, st
         r = on_keep(h, in);
         break;
     case CONTROL_REPLIED:
-        r = daemon_command_replied(daemon, tag, in);
+        r = daemon_command_replied(h, tag, in);
         break;
     case CONTROL_DRAINED:
         h->drained = true;
@@ -464,6 +487,8 @@ static int create_worker(struct daemon *daemon, struct daemon_transport *transpo
     list_init(&h->askings);
     host_init(&h->host, daemon->loop, name, &host_ops, daemon);
     h->row = stats_row_take(daemon->stats, CORE_TABLE_HOSTS);
+    if (h->row == UINT32_MAX)
+        return why_set(why, -EINVAL, "more than %u workers in all", DAEMON_WORKERS_MAX);
     for (size_t i = 0; i < config->listen_count && at < sizeof listen; i++)
         at += (size_t)snprintf(listen + at, sizeof listen - at, "%s%s", i ? " " : "", config->listen[i].text);
     row_text(h, HOST_COL_NAME, name);
@@ -510,6 +535,8 @@ void daemon_hosts_start(struct daemon *daemon)
 void daemon_hosts_stop(struct daemon *daemon)
 {
     for_each_worker(daemon, h)
+        h->host.again = false;
+    for_each_worker(daemon, h)
         host_stop(&h->host, h->transport->config->drain_ms);
 }
 
@@ -552,7 +579,9 @@ void daemon_hosts_tick(struct daemon *daemon, uint64_t now_ns)
         uint64_t beat = atomic_load_explicit(&page_of(h)->beat_ns, memory_order_relaxed);
         row_u64(h, HOST_COL_CURSOR, atomic_load_explicit(&page_of(h)->cursor, memory_order_relaxed));
         row_u64(h, HOST_COL_BEAT, beat);
-        if (h->host.state == HOST_RUNNING && (int64_t)(now_ns - beat) > (int64_t)(DAEMON_HANG_S * CLOCK_S))
+        /* a beat from the future is no sign of life either */
+        if (h->host.state == HOST_RUNNING &&
+            ((int64_t)(now_ns - beat) > (int64_t)(DAEMON_HANG_S * CLOCK_S) || (int64_t)(beat - now_ns) > (int64_t)CLOCK_S))
             host_kill(&h->host, "it has shown no sign of life for 20 s");
     }
 }

@@ -83,3 +83,27 @@ int daemon_listen(const struct config_listen *listen_at, bool reuse_port, int *r
     *ret_fd = fd;
     return 0;
 }
+
+int daemon_check(const struct config *config, struct why *why)
+{
+    uint32_t workers = 0;
+
+    for (size_t i = 0; i < config->transport_count; i++) {
+        const struct config_transport *t = &config->transports[i];
+        workers += t->workers;
+        if (t->listen_count > HOST_LISTENERS_MAX)
+            return why_set(why, -EINVAL, "%s:%u: transport %s listens on %zu addresses, expected at most %u, write several transports",
+                           config->path, t->line, t->name, t->listen_count, HOST_LISTENERS_MAX);
+        for (size_t k = 0; k < t->listen_count; k++)
+            if (t->listen[k].is_unix && t->workers > 1)
+                return why_set(why, -EINVAL, "%s:%u: transport %s has %u workers and listens on a unix socket, expected one, write workers = 1",
+                               config->path, t->line, t->name, t->workers);
+        if (strcmp(t->plugin, "im-custom-message") == 0 && t->workers > 1)
+            return why_set(why, -EINVAL, "%s:%u: transport %s has %u workers, but its pace and its bots are one process's, write workers = 1",
+                           config->path, t->line, t->name, t->workers);
+        if (workers > DAEMON_WORKERS_MAX)
+            return why_set(why, -EINVAL, "%s:%u: %u workers up to transport %s, expected at most %u in all, write fewer workers",
+                           config->path, t->line, workers, t->name, DAEMON_WORKERS_MAX);
+    }
+    return 0;
+}

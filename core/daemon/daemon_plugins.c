@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +13,12 @@
 
 #include <umbel/out.h>
 
+#include "core/base/clock.h"
 #include "core/base/fd.h"
 #include "core/daemon/daemon.h"
 
 #define MANIFEST_MAX (256u * 1024u)
+#define MANIFEST_LIMIT_S 20
 
 #ifndef UMBEL_PLUGIN_DIR
 #define UMBEL_PLUGIN_DIR "/usr/lib/umbel/plugins"
@@ -84,38 +88,70 @@ static int say_missing(const char *plugin, const char *directory, struct why *wh
     return -ENOENT;
 }
 
+/* False: the time is over, or there is more than a manifest can be. */
+static bool read_manifest(int fd, struct umbel_out *out)
+{
+    uint64_t end_ns = clock_now_ns() + MANIFEST_LIMIT_S * CLOCK_S;
+    char chunk[4096];
+
+    for (;;) {
+        struct pollfd readable = {.fd = fd, .events = POLLIN};
+        uint64_t now_ns = clock_now_ns();
+        if (now_ns >= end_ns || out->failed)
+            return false;
+        if (poll(&readable, 1, (int)((end_ns - now_ns) / CLOCK_MS) + 1) <= 0)
+            continue;
+        ssize_t n = read(fd, chunk, sizeof chunk);
+        if (n == 0)
+            return true;
+        if (n > 0)
+            umbel_out_put(out, chunk, (size_t)n);
+        else if (errno != EINTR && errno != EAGAIN)
+            return true;
+    }
+}
+
 /* Runs `umbel-host --manifest PATH`; its standard output is the manifest, its standard error the reason when it fails. */
 static int ask_manifest(const char *program, const char *path, char **ret_manifest, struct why *why)
 {
     struct umbel_out out = {.limit = MANIFEST_MAX};
-    char chunk[4096];
+    char *const argv[] = {(char *)(uintptr_t)"umbel-host", (char *)(uintptr_t)"--manifest", (char *)(uintptr_t)path, NULL};
+    char **environment = host_process_environment(); /* a plugin's constructors run there: they see no keys */
     int fds[2], status, r = 0;
-    ssize_t n;
 
-    if (pipe2(fds, O_CLOEXEC) == -1)
+    if (!environment)
+        return why_set(why, -ENOMEM, "no memory");
+    if (pipe2(fds, O_CLOEXEC) == -1) {
+        host_process_environment_free(environment);
         return why_errno(why, errno, "no pipe for the manifest of %s", path);
+    }
     pid_t pid = fork();
     if (pid == -1) {
         r = why_errno(why, errno, "cannot fork for the manifest of %s", path);
         fd_close(&fds[0]);
         fd_close(&fds[1]);
+        host_process_environment_free(environment);
         return r;
     }
     if (pid == 0) {
         dup2(fds[1], STDOUT_FILENO);
         dup2(fds[1], STDERR_FILENO);
-        execl(program, "umbel-host", "--manifest", path, (char *)NULL);
+        execve(program, argv, environment);
         _exit(127);
     }
     fd_close(&fds[1]);
-    while ((n = read(fds[0], chunk, sizeof chunk)) > 0 || (n == -1 && errno == EINTR))
-        if (n > 0)
-            umbel_out_put(&out, chunk, (size_t)n);
+    host_process_environment_free(environment);
+    if (!read_manifest(fds[0], &out)) {
+        kill(pid, SIGKILL); /* it hangs, or talks without end */
+        r = why_set(why, -ETIMEDOUT, "%s does not tell its manifest within %d s", path, MANIFEST_LIMIT_S);
+    }
     fd_close(&fds[0]);
     while (waitpid(pid, &status, 0) == -1 && errno == EINTR)
         ;
     umbel_out_put(&out, "", 1);
-    if (out.failed)
+    if (r < 0)
+        ; /* told already */
+    else if (out.failed)
         r = why_set(why, -EPROTO, "the manifest of %s is longer than %u bytes", path, MANIFEST_MAX);
     else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         r = why_set(why, -EPROTO, "%.400s", out.size > 1 ? out.data : "umbel-host failed without a word");

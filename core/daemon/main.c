@@ -123,6 +123,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", why.text);
         return EXIT_CONFIG;
     }
+    if (daemon_check(config, &why) < 0) {
+        fprintf(stderr, "%s\n", why.text);
+        config_free(config);
+        return EXIT_CONFIG;
+    }
     if (runtime_dir) {
         free(config->runtime_dir);
         config->runtime_dir = strdup(runtime_dir);

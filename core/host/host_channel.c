@@ -144,20 +144,23 @@ static void on_authed(struct host_request *request, struct control_in *in)
     client->codec->authorized(client->data, error, text);
 }
 
-/* Nobody waits for this answer any more: the core counted one reader here for us. */
+/* The core counts one reader here for who asked: make sure that it hears what is true. */
 static void disown(struct hosting *hosting, struct journal_ref ref)
 {
     struct host_feed *feed = host_feed_get(hosting, ref);
 
     if (feed) {
-        feed->told = feed->told ? feed->told : 1;
+        feed->told = UINT32_MAX; /* no count is that: the next report goes out */
+        feed->told_ns = 0;
         host_feed_report_later(feed);
     }
 }
 
 /* An answer of this session may have begun while the client was asking: its watches were held back until now. */
-static void look_again(struct hosting *hosting, struct umbel_client *client)
+void host_look_again(struct umbel_client *client)
 {
+    struct hosting *hosting = client->hosting;
+
     list_for_each(link, spare, &client->watches) {
         struct host_watch *watch = list_entry(link, struct host_watch, in_client);
         struct host_request *request = host_request_new(hosting, HOST_REQUEST_WATCH, client, watch->tag);
@@ -174,29 +177,26 @@ static void look_again(struct hosting *hosting, struct umbel_client *client)
 static void on_began(struct hosting *hosting, struct host_request *request, struct control_in *in)
 {
     struct umbel_client *client = request->client;
+    bool asked = request->kind == HOST_REQUEST_ASK;
     char text[WHY_MAX];
 
     uint32_t error = (uint32_t)control_get(in);
     struct journal_ref ref = {.slot = (uint32_t)control_get(in)};
     ref.generation = (uint32_t)control_get(in);
     control_get_string(in, text, sizeof text);
-    if (!client) {
-        if (!error && request->kind == HOST_REQUEST_ASK)
-            disown(hosting, ref);
+    if (!error && asked)
+        disown(hosting, ref); /* the core counted one reader for the asker: what is true is reported in any case */
+    if (!client)
         return;
-    }
-    if (error) {
+    list_remove(&request->in_client); /* done with, whatever the plugin does in its callback */
+    request->client = NULL;
+    client->pending_asks -= asked;
+    if (error)
         client->codec->refused(client->data, request->tag, error, text);
-    } else {
-        if (request->kind == HOST_REQUEST_ASK) {
-            struct host_feed *feed = host_feed_get(hosting, ref);
-            if (feed && !feed->told)
-                feed->told = 1; /* the core's own count for the asker */
-        }
+    else
         host_reader_begin(hosting, client, request->tag, ref, request->position);
-    }
-    if (request->kind == HOST_REQUEST_ASK && !client->dead && --client->pending_asks == 0)
-        look_again(hosting, client);
+    if (asked && !client->dead && client->pending_asks == 0)
+        host_look_again(client);
 }
 
 static void on_watched(struct hosting *hosting, struct host_request *request, struct control_in *in)

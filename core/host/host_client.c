@@ -102,13 +102,27 @@ static int send_request(struct hosting *hosting, struct host_request *request)
     return r;
 }
 
+/* The loop will say so: the plugin is never called back during its call. */
+static void tell_later(struct umbel_client *client, uint32_t error)
+{
+    client->unasked_error = error;
+    list_append(&client->hosting->unasked, &client->unasked);
+}
+
 void host_authorize(struct umbel_client *client, const struct umbel_credential *credentials, uint32_t count)
 {
     struct hosting *hosting = client->hosting;
-    struct host_request *request = host_request_new(hosting, HOST_REQUEST_AUTH, client, 0);
+    bool fits = count <= CONTROL_CREDENTIALS_MAX;
 
+    for (uint32_t i = 0; fits && i < count; i++)
+        fits = credentials[i].size <= CONTROL_CREDENTIAL_MAX;
+    if (!fits) { /* no key is that long: the core need not be asked */
+        tell_later(client, UMBEL_ERROR_AUTH);
+        return;
+    }
+    struct host_request *request = host_request_new(hosting, HOST_REQUEST_AUTH, client, 0);
     if (!request) {
-        list_append(&hosting->unasked, &client->unasked);
+        tell_later(client, UMBEL_ERROR_INTERNAL);
         return;
     }
     struct control_out *out = host_channel_begin(hosting, CONTROL_AUTH, request->number);
@@ -118,7 +132,7 @@ void host_authorize(struct umbel_client *client, const struct umbel_credential *
         control_put_text(out, credentials[i].value, credentials[i].size);
     }
     if (send_request(hosting, request) < 0)
-        list_append(&hosting->unasked, &client->unasked);
+        tell_later(client, UMBEL_ERROR_INTERNAL);
 }
 
 void host_tell_unasked(struct hosting *hosting)
@@ -126,7 +140,7 @@ void host_tell_unasked(struct hosting *hosting)
     while (!list_is_empty(&hosting->unasked)) {
         struct umbel_client *client = list_entry(hosting->unasked.next, struct umbel_client, unasked);
         list_remove(&client->unasked);
-        client->codec->authorized(client->data, UMBEL_ERROR_INTERNAL, "");
+        client->codec->authorized(client->data, client->unasked_error, "");
     }
 }
 
@@ -190,7 +204,7 @@ int host_watch(struct umbel_client *client, uint64_t tag, const char *session)
         free(watch);
         return -ENOMEM;
     }
-    *watch = (struct host_watch){.client = client, .tag = tag};
+    *watch = (struct host_watch){.client = client, .tag = tag, .begun_ns = clock_now_ns()};
     strcpy(watch->session, session); /* fits: its length was checked above */
     uint32_t bucket = watch_bucket(client->app, session);
     watch->next = hosting->watches[bucket];
@@ -226,23 +240,52 @@ static bool reads_already(const struct umbel_client *client, struct journal_ref 
     return false;
 }
 
-static void watch_open_in(struct hosting *hosting, const struct journal_identity *identity, const char *session, struct journal_ref ref)
+static void watch_open_in(struct hosting *hosting, const struct journal_identity *identity, const char *session, struct journal_ref ref,
+                          bool ended)
 {
     for (struct host_watch *watch = hosting->watches[watch_bucket(identity->app, session)]; watch; watch = watch->next)
         if (!watch->dead && strcmp(watch->session, session) == 0 && strcmp(watch->client->app, identity->app) == 0 &&
-            watch->client->pending_asks == 0 && !reads_already(watch->client, ref))
+            watch->client->pending_asks == 0 && !(ended && identity->opened_ns < watch->begun_ns) && !reads_already(watch->client, ref))
             host_reader_begin(hosting, watch->client, watch->tag, ref, 0);
 }
 
-void host_watch_open(struct hosting *hosting, struct journal_ref ref)
+static void look_at(struct hosting *hosting, struct journal_ref ref, bool ended)
 {
     struct journal_identity identity;
 
     if (journal_identity(&hosting->journal, ref, &identity) < 0 || identity.session[0] == '\0')
         return;
     identity.app[sizeof identity.app - 1] = identity.session[sizeof identity.session - 1] = '\0';
-    watch_open_in(hosting, &identity, identity.session, ref);
-    watch_open_in(hosting, &identity, "", ref); /* who watches every session of the app */
+    watch_open_in(hosting, &identity, identity.session, ref, ended);
+    watch_open_in(hosting, &identity, "", ref, ended); /* who watches every session of the app */
+}
+
+void host_watch_open(struct hosting *hosting, struct journal_ref ref)
+{
+    look_at(hosting, ref, false);
+}
+
+/* A stream found in the journal after the ring had overtaken us.  Those whose OPEN was handled before are known; of the others also the
+ * ones that have ended meanwhile are owed to whoever was watching then. */
+static void look_at_missed(void *owner, struct journal_ref ref)
+{
+    struct hosting *hosting = owner;
+    struct journal_identity identity;
+    uint64_t state, committed;
+
+    if (journal_stat(&hosting->journal, ref, &state, &committed) < 0 || journal_identity(&hosting->journal, ref, &identity) < 0 ||
+        identity.opened_ns <= hosting->newest_open_ns)
+        return;
+    if (identity.opened_ns > hosting->missed_open_ns)
+        hosting->missed_open_ns = identity.opened_ns;
+    look_at(hosting, ref, state == JOURNAL_CLOSED);
+}
+
+void host_watch_missed(struct hosting *hosting)
+{
+    hosting->missed_open_ns = hosting->newest_open_ns;
+    journal_find(&hosting->journal, look_at_missed, hosting);
+    hosting->newest_open_ns = hosting->missed_open_ns;
 }
 
 int host_resume(struct umbel_client *client, uint64_t tag, const char *stream_id, uint64_t position)
@@ -267,10 +310,11 @@ void host_abandon(struct umbel_client *client, uint64_t tag)
     list_for_each(link, spare, &client->requests) {
         struct host_request *request = list_entry(link, struct host_request, in_client);
         if (request->tag == tag && (request->kind == HOST_REQUEST_ASK || request->kind == HOST_REQUEST_RESUME)) {
-            if (request->kind == HOST_REQUEST_ASK)
-                client->pending_asks--;
+            bool asked = request->kind == HOST_REQUEST_ASK;
             request->client = NULL;
             list_remove(link);
+            if (asked && --client->pending_asks == 0)
+                host_look_again(client);
         }
     }
 }

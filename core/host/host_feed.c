@@ -193,6 +193,8 @@ void host_feed_record(struct hosting *hosting, const struct ring_record *record)
 {
     struct host_feed *feed = record->stream_slot < hosting->journal.slots ? hosting->feeds[record->stream_slot] : NULL;
 
+    if (record->kind == UMBEL_EVENT_OPEN && record->arrival_ns > hosting->newest_open_ns)
+        hosting->newest_open_ns = record->arrival_ns; /* which is the stream's opened_ns */
     if (record->kind == UMBEL_EVENT_OPEN && hosting->watch_count > 0)
         host_watch_open(hosting, (struct journal_ref){record->stream_slot, record->generation});
     if (!feed || feed->cursor.ref.generation != record->generation || feed->closed)

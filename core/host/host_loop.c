@@ -39,11 +39,6 @@ void hosting_sweep(struct hosting *hosting)
     }
 }
 
-static void find_watched(void *owner, struct journal_ref ref)
-{
-    host_watch_open(owner, ref);
-}
-
 /* Takes what the ring has, bounded.  Returns whether there may be more. */
 static bool drain_ring(struct hosting *hosting)
 {
@@ -56,8 +51,7 @@ static bool drain_ring(struct hosting *hosting)
             break;
         if (result == RING_LAPPED) {
             host_feeds_lapped(hosting);
-            if (hosting->watch_count > 0)
-                journal_find_live(&hosting->journal, find_watched, hosting);
+            host_watch_missed(hosting);
         } else {
             host_feed_record(hosting, &record);
         }

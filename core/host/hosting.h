@@ -47,7 +47,8 @@ struct umbel_client {
     uint32_t row, pending_asks;
     uint64_t delivered, questions;
     struct list link;     /* hosting.clients, or hosting.dead_clients */
-    struct list unasked;  /* hosting.unasked: its authorize could not be sent, the loop will say so */
+    struct list unasked;  /* hosting.unasked: its authorize was not sent, the loop will say so */
+    uint32_t unasked_error;
     struct list readers;  /* umbel_reader.in_client */
     struct list watches;  /* host_watch.in_client */
     struct list requests; /* host_request.in_client */
@@ -71,6 +72,7 @@ struct host_request {
 struct host_watch {
     struct umbel_client *client;
     uint64_t tag;
+    uint64_t begun_ns;
     bool dead;
     struct host_watch *next; /* bucket */
     struct list in_client;
@@ -146,6 +148,7 @@ struct hosting {
     uint32_t client_count, watch_count, reader_count, feed_count;
     struct host_request *requests[HOSTING_REQUEST_BUCKETS];
     uint64_t next_request;
+    uint64_t newest_open_ns, missed_open_ns; /* opened_ns of the newest stream whose OPEN was handled; while looking after a lap */
     struct host_watch *watches[HOSTING_WATCH_BUCKETS];
     uint32_t interest_uses[64 * RING_INTEREST_WORDS];
     struct list dead_readers, dead_watches, unasked;
@@ -198,6 +201,7 @@ int host_stop_stream(struct umbel_client *client, uint64_t tag, const char *stre
 void host_client_rows(struct hosting *hosting);
 void host_tell_unasked(struct hosting *hosting); /* clients whose authorize could not be sent */
 void host_watch_open(struct hosting *hosting, struct journal_ref ref); /* a stream has begun: who watches its session? */
+void host_watch_missed(struct hosting *hosting);                       /* the same for all whose OPEN a lap took away */
 
 /* host_channel.c */
 int host_channel_open(struct hosting *hosting, struct why *why);
@@ -206,6 +210,7 @@ struct control_out *host_channel_begin(struct hosting *hosting, enum control_typ
 int host_channel_send(struct hosting *hosting); /* 0; -EAGAIN: too much waits; -EMSGSIZE; -EPIPE */
 struct host_request *host_request_new(struct hosting *hosting, enum host_request_kind kind, struct umbel_client *client, uint64_t tag);
 void host_request_free(struct hosting *hosting, struct host_request *request);
+void host_look_again(struct umbel_client *client); /* its last question is answered: watches held back meanwhile look again */
 struct host_request *host_request_find(struct hosting *hosting, uint64_t number);
 
 /* host_services.c */

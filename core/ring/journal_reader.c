@@ -355,14 +355,25 @@ int journal_seek_text(const struct journal_reader *reader, struct journal_ref re
     return r;
 }
 
-void journal_find_live(const struct journal_reader *reader, void (*visit)(void *owner, struct journal_ref ref), void *owner)
+static void find(const struct journal_reader *reader, bool ended_too, void (*visit)(void *owner, struct journal_ref ref), void *owner)
 {
     for (uint32_t i = 0; i < reader->slots; i++) {
         const struct journal_slot *slot = slot_at(reader, i);
         struct journal_ref ref = {i, (uint32_t)atomic_load_explicit(&slot->generation, memory_order_acquire)};
         struct look look;
 
-        if (look_begin(reader, ref, &look) == 0 && look.state == JOURNAL_LIVE && look_end(&look))
+        if (look_begin(reader, ref, &look) == 0 && (look.state == JOURNAL_LIVE || (ended_too && look.state == JOURNAL_CLOSED)) &&
+            look_end(&look))
             visit(owner, ref);
     }
+}
+
+void journal_find(const struct journal_reader *reader, void (*visit)(void *owner, struct journal_ref ref), void *owner)
+{
+    find(reader, true, visit, owner);
+}
+
+void journal_find_live(const struct journal_reader *reader, void (*visit)(void *owner, struct journal_ref ref), void *owner)
+{
+    find(reader, false, visit, owner);
 }

@@ -46,6 +46,9 @@ int journal_read_entry(const struct journal_reader *reader, struct journal_curso
  * inside a character; -ESTALE. */
 int journal_seek_text(const struct journal_reader *reader, struct journal_ref ref, uint64_t position, struct journal_cursor *ret_cursor);
 
+/* journal_find - calls visit for each stream that is there, live or ended. */
+void journal_find(const struct journal_reader *reader, void (*visit)(void *owner, struct journal_ref ref), void *owner);
+
 /* journal_find_live - calls visit for each stream that is live now (after a reader lost its place in the ring).  */
 void journal_find_live(const struct journal_reader *reader, void (*visit)(void *owner, struct journal_ref ref), void *owner);
 

@@ -99,7 +99,7 @@ int bus_open(struct bus *bus, const struct journal_identity *identity, struct jo
     if (r < 0)
         return r;
     struct ring_record record = {
-        .stream_slot = ret_ref->slot, .generation = ret_ref->generation, .kind = UMBEL_EVENT_OPEN, .arrival_ns = clock_now_ns()};
+        .stream_slot = ret_ref->slot, .generation = ret_ref->generation, .kind = UMBEL_EVENT_OPEN, .arrival_ns = identity->opened_ns};
     publish(bus, &record);
     return 0;
 }

@@ -238,16 +238,11 @@ int session_compose(struct session *session, const char *messages, size_t size, 
             put_separator(out, &first);
             umbel_out_text(out, session->turns[i]);
         }
-    else if (session)
-        drop_turns(session);
-    size_t left = others;
     for (const struct umbel_json *m = umbel_json_first(list); m; m = umbel_json_next(m)) {
         if (is_role(m, "system") || is_role(m, "developer"))
             continue;
         put_separator(out, &first);
         umbel_json_print(m, out);
-        if (session && --left > 0) /* the newest is remembered with its answer */
-            keep_turn(session, print_message(m));
     }
     umbel_out_put(out, "]", 1);
     *ret_replaced = session && others > 1;
@@ -255,6 +250,17 @@ int session_compose(struct session *session, const char *messages, size_t size, 
 out:
     umbel_json_free(list);
     return r;
+}
+
+void session_replace(struct session *session, const char *messages, size_t size)
+{
+    struct umbel_json *list = umbel_json_parse(messages, size, NULL, 0);
+
+    drop_turns(session);
+    for (const struct umbel_json *m = umbel_json_first(list); m; m = umbel_json_next(m))
+        if (!is_role(m, "system") && !is_role(m, "developer") && umbel_json_next(m)) /* the newest is remembered with its answer */
+            keep_turn(session, print_message(m));
+    umbel_json_free(list);
 }
 
 void session_restore(struct session *session, const char *message, size_t size)

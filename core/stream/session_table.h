@@ -45,10 +45,13 @@ void session_tidy(struct session_table *table, uint64_t now_ns);
 
 /* session_compose - the messages to send upstream as a JSON array into out, by the memory rule: one new non-system message is put behind
  * the stored turns, several replace them.  messages: the client's JSON array.  system: the app's own prompt or "" (used if the client
- * sent none).  session NULL: no memory, the messages as they are.  *ret_replaced: the stored turns are now the client's own, but for the
- * newest.  Returns 0, or -EINVAL with a line for the client. */
+ * sent none).  session NULL: no memory, the messages as they are.  *ret_replaced: the client has sent the turns itself: session_replace
+ * is due once the question is on its way.  Returns 0, or -EINVAL with a line for the client. */
 int session_compose(struct session *session, const char *messages, size_t size, const char *system, struct umbel_out *out,
                     bool *ret_replaced, struct why *why);
+
+/* session_replace - the stored turns are from now on those of this question, but for system messages and the newest one. */
+void session_replace(struct session *session, const char *messages, size_t size);
 
 /* session_restore - puts one turn (JSON text of a message) behind those that are there: read back from the history. */
 void session_restore(struct session *session, const char *message, size_t size);

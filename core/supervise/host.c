@@ -222,6 +222,12 @@ static void act_crash(struct host *host)
 static void act_exit(struct host *host)
 {
     uring_timer_clear(host->loop, &host->timer);
+    if (host->again) {
+        host->again = false;
+        host->restarts++;
+        host->state = HOST_STARTING;
+        act_spawn(host);
+    }
 }
 
 static void act_late(struct host *host)
@@ -274,6 +280,23 @@ void host_stop(struct host *host, uint32_t drain_ms)
         host_send(host, &frame);
     control_out_free(&frame);
     set_timer_ms(host, drain_ms + HOST_STOP_GRACE_MS);
+}
+
+void host_restart(struct host *host, uint32_t drain_ms)
+{
+    if (host->state != HOST_RUNNING) {
+        if (host->state != HOST_STARTING && host->state != HOST_STOPPING)
+            host_start(host);
+        return;
+    }
+    host->again = true;
+    host_stop(host, drain_ms);
+}
+
+void host_expect(struct host *host, size_t bytes)
+{
+    if (host->channel)
+        uring_socket_set_send_limit(host->channel, HOST_SEND_MAX + bytes);
 }
 
 void host_kill(struct host *host, const char *reason)

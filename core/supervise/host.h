@@ -58,6 +58,7 @@ struct host {
     struct host_backoff backoff;
     struct uring_timer timer;
     const char *killed_for;
+    bool again; /* STOPPING: start once it has ended */
 };
 
 const char *host_state_text(enum host_state state);
@@ -67,6 +68,10 @@ void host_init(struct host *host, struct uring_loop *loop, const char *name, con
 void host_start(struct host *host);
 /* host_stop - asks it to drain within drain_ms and then ends it. */
 void host_stop(struct host *host, uint32_t drain_ms);
+/* host_restart - drains and starts again; one that is down, waiting or held starts at once. */
+void host_restart(struct host *host, uint32_t drain_ms);
+/* host_expect - so many bytes more than HOST_SEND_MAX may wait on the channel of this process: it is about to be sent them. */
+void host_expect(struct host *host, size_t bytes);
 /* host_kill - it hangs or breaks the rules: SIGKILL now, then the backoff.  reason (a literal) goes to the log and the list. */
 void host_kill(struct host *host, const char *reason);
 /* host_ready - it said READY. */

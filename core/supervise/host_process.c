@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/base/fd.h"
@@ -38,19 +39,45 @@ static _Noreturn void child(const struct host_spawn *spawn, const int *fds, size
     for (size_t i = 0; i < fd_count; i++)
         if (dup2(moved[i], CONTROL_FD_CHANNEL + (int)i) == -1)
             _exit(127);
+    int nothing = open("/dev/null", O_RDWR);
+    if (nothing == -1 || dup2(nothing, STDIN_FILENO) == -1 || dup2(nothing, STDOUT_FILENO) == -1)
+        _exit(127);
     syscall(SYS_close_range, CONTROL_FD_CHANNEL + (unsigned)fd_count, ~0u, 0u);
     execve(spawn->program, argv, envp);
     _exit(127);
 }
 
+void host_process_environment_free(char **environment)
+{
+    for (size_t i = 0; environment && environment[i]; i++)
+        free(environment[i]);
+    free(environment);
+}
+
+char **host_process_environment(void)
+{
+    const size_t count = sizeof kept_environment / sizeof kept_environment[0];
+    char **environment = calloc(count + 1, sizeof(char *));
+    size_t at = 0;
+
+    for (size_t i = 0; environment && i < count; i++) {
+        const char *value = getenv(kept_environment[i]);
+        if (value && asprintf(&environment[at++], "%s=%s", kept_environment[i], value) == -1) {
+            environment[--at] = NULL;
+            host_process_environment_free(environment);
+            return NULL;
+        }
+    }
+    return environment;
+}
+
 int host_process_start(const struct host_spawn *spawn, pid_t *ret_pid, int *ret_pidfd, struct why *why)
 {
-    char *envp[sizeof kept_environment / sizeof kept_environment[0] + 1] = {NULL};
-    char listeners[16];
+    char **envp = host_process_environment(), listeners[16];
     const char *argv[] = {"umbel-host", spawn->plugin_path, spawn->name, listeners, spawn->log_level, spawn->log_json ? "json" : "text",
                           NULL};
     int fds[FDS_MAX] = {spawn->channel, spawn->ring, spawn->journal, spawn->stats, spawn->page, spawn->wake};
-    size_t fd_count = CONTROL_FD_LISTEN - CONTROL_FD_CHANNEL, envc = 0;
+    size_t fd_count = CONTROL_FD_LISTEN - CONTROL_FD_CHANNEL;
     pid_t pid, parent = getpid();
     int r = 0;
 
@@ -58,14 +85,8 @@ int host_process_start(const struct host_spawn *spawn, pid_t *ret_pid, int *ret_
     for (size_t i = 0; i < spawn->listener_count; i++)
         fds[fd_count++] = spawn->listeners[i];
     snprintf(listeners, sizeof listeners, "%zu", spawn->listener_count);
-    for (size_t i = 0; i < sizeof kept_environment / sizeof kept_environment[0]; i++) {
-        const char *value = getenv(kept_environment[i]);
-        if (value && asprintf(&envp[envc++], "%s=%s", kept_environment[i], value) == -1) {
-            envp[--envc] = NULL;
-            r = why_set(why, -ENOMEM, "no memory to start %s", spawn->name);
-            goto out;
-        }
-    }
+    if (!envp)
+        return why_set(why, -ENOMEM, "no memory to start %s", spawn->name);
     pid = fork();
     if (pid == -1) {
         r = why_errno(why, errno, "cannot fork a process for %s", spawn->name);
@@ -77,13 +98,13 @@ int host_process_start(const struct host_spawn *spawn, pid_t *ret_pid, int *ret_
     if (pidfd == -1) { /* cannot be watched: better none than one we lose */
         r = why_errno(why, errno, "cannot watch the process of %s", spawn->name);
         kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
         goto out;
     }
     fd_set_cloexec(pidfd, true);
     *ret_pid = pid;
     *ret_pidfd = pidfd;
 out:
-    for (size_t i = 0; i < envc; i++)
-        free(envp[i]);
+    host_process_environment_free(envp);
     return r;
 }

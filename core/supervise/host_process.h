@@ -25,4 +25,8 @@ struct host_spawn {
  * The caller owns *ret_pidfd and must reap *ret_pid.  0 or -errno. */
 int host_process_start(const struct host_spawn *spawn, pid_t *ret_pid, int *ret_pidfd, struct why *why);
 
+/* host_process_environment - what a host may know of our environment: no keys.  NULL: no memory.  To be freed by _free. */
+char **host_process_environment(void);
+void host_process_environment_free(char **environment);
+
 #endif

@@ -555,3 +555,29 @@ describe('a deadline', () => {
     }
   });
 });
+
+describe('operators', () => {
+  test('umbelctl im setup and im check; clear findings when something is wrong', async () => {
+    const it = await startIm();
+    try {
+      const setup = await it.ctl('im', 'setup', 'tea', 'u-17', 'u-18', '--json');
+      assert.equal(setup.code, 0, setup.stderr);
+      assert.equal(JSON.parse(setup.stdout).robot, TEA);
+      const { calls } = await it.tim.stats();
+      assert.ok(calls >= 3, 'create_robot and two friend_add');
+      assert.equal((await it.ctl('im', 'setup', 'coffee')).code, 1);
+      assert.equal((await it.ctl('im', 'setup')).code, 2);
+      const check = await it.ctl('im', 'check');
+      assert.equal(check.code, 0, check.stderr);
+      assert.match(check.stdout, /credentials: good/);
+      assert.match(check.stdout, /webhook: answers/);
+      await it.tim.inject({ what: ['70009'], command: 'openim_robot_http_svc/create_robot', count: 1 });
+      const bad = await it.ctl('im', 'check');
+      assert.equal(bad.code, 1);
+      assert.match(bad.stderr, /credentials: the service answered 70009/);
+      assert.doesNotMatch(it.daemon.lines, /mock-tim-key/);
+    } finally {
+      await it.stop();
+    }
+  });
+});

@@ -27,6 +27,8 @@ static void expect_compose(struct session *session, const char *messages, const 
     bool replaced;
 
     assert_int_equal(session_compose(session, messages, strlen(messages), system, &out, &replaced, &why), 0);
+    if (replaced)
+        session_replace(session, messages, strlen(messages));
     umbel_out_put(&out, "", 1);
     assert_string_equal(out.data, expected);
     umbel_out_free(&out);
