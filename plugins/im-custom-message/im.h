@@ -7,6 +7,7 @@
  *   im_call    pace and turns -> rest carrier -> im_answer
  *   im_keep    what another process needs to finish what this one began
  *   im_mirror  answers that were asked elsewhere
+ *   im_command what an operator has done: setup, check
  * All [loop].  Every table has a bound: answers (max_answers), text of each (im_answer.h), names seen (im_seen.h), calls (IM_CALLS_MAX). */
 #ifndef IM_H
 #define IM_H
@@ -128,6 +129,7 @@ struct im {
     uint64_t group_next_ns[256]; /* pace of each group; two groups on one entry are only slower */
     bool pumping, draining, drained, http_drained;
     struct umbel_out body, url, keep;
+    struct im_command *command; /* under way, or NULL */
 };
 
 /* im_time.c */
@@ -159,6 +161,12 @@ void im_reader_resume(struct im_job *job);      /* there is room again */
 int im_calls_open(struct im *im);
 void im_calls_pump(struct im *im);
 void im_calls_close(struct im *im);
+
+const char *im_call_url(struct im *im, const char *service); /* signed; good until the next call of it */
+
+/* im_command.c */
+void im_command(void *self, uint64_t id, const char *word, const char *const *arguments, uint32_t count);
+void im_command_close(struct im *im);
 
 /* im_chat.c */
 void im_chat_notice(struct im *im, const struct im_notice *notice);

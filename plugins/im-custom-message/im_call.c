@@ -58,6 +58,12 @@ static void put_url(struct im *im, const char *command)
     umbel_out_put(&im->url, "", 1);
 }
 
+const char *im_call_url(struct im *im, const char *service)
+{
+    put_url(im, service);
+    return im->url.failed ? "" : im->url.data;
+}
+
 /* ---- outcomes ---- */
 
 static void alarm_once(struct im *im, enum im_class class_, const char *command, int64_t code)

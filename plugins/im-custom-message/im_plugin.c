@@ -236,6 +236,7 @@ static void plugin_close(void *self)
         }
     for (uint32_t i = 0; i < im->bot_count; i++)
         im_mirror_close(&im->bots[i]);
+    im_command_close(im);
     umbel_http_close(im->http);
     umbel_rest_close(im->rest);
     im_calls_close(im);
@@ -310,4 +311,5 @@ const struct umbel_transport umbel_transport = {.struct_size = sizeof umbel_tran
                                                 .open = plugin_open,
                                                 .drain = plugin_drain,
                                                 .reload = plugin_reload,
-                                                .close = plugin_close};
+                                                .close = plugin_close,
+                                                .command = im_command};

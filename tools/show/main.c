@@ -55,6 +55,8 @@ static void look(struct show *show)
         ready = ready && show->client[i].ready;
     if (ready)
         ask_now(show); /* and this may fail at once */
+    for (size_t i = 1; i < show->count; i++)
+        show_client_compare(&show->client[i], &show->client[0].decoder.answer);
     for (size_t i = 0; i < show->count; i++)
         settled = settled && show_client_settled(&show->client[i]);
     show->dirty = true;
@@ -83,7 +85,7 @@ static void give_up(struct show *show, const char *why, uint64_t seconds)
         struct show_client *client = &show->client[i];
         if (show_client_settled(client))
             continue;
-        if (client->phase < SHOW_OPEN)
+        if (!client->ready)
             show_answer_break(&client->decoder.answer, "not even connected %s %u s", why, (unsigned)seconds);
         else
             show_answer_break(&client->decoder.answer, "no end of the answer %s %u s", why, (unsigned)seconds);
@@ -140,6 +142,7 @@ static void usage(FILE *to)
     fprintf(to, "usage: umbel-show [--question TEXT] [--key KEY] [--session NAME] [--model NAME] [--timeout SECONDS] PROTOCOL=HOST:PORT...\n"
                 "\n"
                 "Asks one question over the first protocol and watches the answer over the others; all meet in one session.\n"
+                "im only watches; its HOST:PORT is the one of the /mock commands of umbel-mock-tim.\n"
                 "PROTOCOL:");
     for (size_t i = 0; show_protocol_name(i); i++)
         fprintf(to, " %s (%s)", show_protocol_name(i), show_protocol_find(show_protocol_name(i), strlen(show_protocol_name(i)))->title);
@@ -173,6 +176,10 @@ static int add_client(struct show *show, const char *text)
 
     if (!protocol || !equals[1]) {
         fprintf(stderr, "umbel-show: %s: expected PROTOCOL=HOST:PORT\n", text);
+        return -1;
+    }
+    if (show->count == 0 && protocol->reply) {
+        fprintf(stderr, "umbel-show: %s only watches: name another protocol first, which asks\n", protocol->name);
         return -1;
     }
     if (show->count == CLIENTS_MAX) {

@@ -38,17 +38,43 @@ static void send_out(struct show_client *client, struct umbel_out *out)
 
 /* ---- what comes in ---- */
 
+/* Notes when the first text and the end came. */
+static void note_times(struct show_client *client)
+{
+    if (client->decoder.answer.text.size > 0 && client->first_text_ns == 0)
+        client->first_text_ns = clock_now_ns();
+    if (client->ended_ns == 0 && show_client_settled(client))
+        client->ended_ns = clock_now_ns();
+}
+
 static void take(void *owner, const char *data, size_t size)
 {
     struct show_client *client = owner;
-    struct show_answer *answer = &client->decoder.answer;
-    bool settled = show_client_settled(client);
 
     client->protocol->take(&client->decoder, data, size);
-    if (answer->text.size > 0 && client->first_text_ns == 0)
-        client->first_text_ns = clock_now_ns();
-    if (!settled && show_client_settled(client))
-        client->ended_ns = clock_now_ns();
+    note_times(client);
+}
+
+void show_client_compare(struct show_client *client, const struct show_answer *asked)
+{
+    if (!client->protocol->compare || show_client_settled(client))
+        return;
+    client->protocol->compare(&client->decoder, asked);
+    note_times(client);
+}
+
+/* A polled protocol's reply is whole: the next request after a while, on the same connection. */
+static void reply_is_whole(struct show_client *client)
+{
+    static const struct timeval wait = {.tv_usec = SHOW_POLL_MS * 1000};
+
+    client->protocol->reply(&client->decoder);
+    note_times(client);
+    show_head_free(&client->head);
+    if (show_client_settled(client))
+        over(client);
+    else if (event_add(client->poll_timer, &wait) < 0)
+        broke(client, "no memory for a timer");
 }
 
 static int head_is_whole(struct show_client *client, struct why *why)
@@ -111,6 +137,8 @@ static void feed(struct show_client *client, const char *data, size_t size)
                                         : show_body_feed(&client->body, data, size, take, client, &why);
     if (r < 0) {
         broke(client, why.text);
+    } else if (client->phase == SHOW_OPEN && !client->protocol->websocket && client->body.ended && client->protocol->reply) {
+        reply_is_whole(client);
     } else if (client->phase == SHOW_OPEN && !client->protocol->websocket && client->body.ended) {
         show_decoder_close(&client->decoder, "the response ended");
         over(client);
@@ -133,15 +161,11 @@ static void on_read(struct bufferevent *connection, void *arg)
 
 /* ---- the connection ---- */
 
-static void connected(struct show_client *client)
+static void send_request(struct show_client *client)
 {
     struct umbel_out out = {0};
-    int one = 1;
 
-    setsockopt(bufferevent_getfd(client->connection), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     client->phase = SHOW_HEAD;
-    umbel_out_put(&client->request.target, "", 1);
-    umbel_out_put(&client->request.headers, "", 1);
     if (client->protocol->websocket) {
         show_ws_request(&out, client->host, client->request.target.data, client->ws_key);
     } else {
@@ -151,9 +175,34 @@ static void connected(struct show_client *client)
             umbel_out_printf(&out, "Content-Length: %zu\r\n", client->request.body.size);
         umbel_out_text(&out, "\r\n");
         umbel_out_put(&out, client->request.body.data, client->request.body.size);
-        client->asked_ns = clock_now_ns();
+        if (client->asked_ns == 0)
+            client->asked_ns = clock_now_ns();
     }
     send_out(client, &out);
+}
+
+static void connected(struct show_client *client)
+{
+    int one = 1;
+
+    setsockopt(bufferevent_getfd(client->connection), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    umbel_out_put(&client->request.target, "", 1);
+    umbel_out_put(&client->request.headers, "", 1);
+    send_request(client);
+}
+
+static void on_poll(evutil_socket_t fd, short what, void *arg)
+{
+    struct show_client *client = arg;
+
+    (void)fd, (void)what;
+    if (client->phase == SHOW_OVER)
+        return;
+    if (show_client_settled(client)) /* by what the asking protocol told since */
+        over(client);
+    else
+        send_request(client);
+    client->changed(client->owner, client);
 }
 
 static void on_event(struct bufferevent *connection, short events, void *arg)
@@ -205,13 +254,17 @@ void show_client_start(struct show_client *client, struct event_base *base, cons
     struct why why = {{0}};
 
     client->phase = SHOW_CONNECTING;
+    client->decoder.session = ask->session;
     client->protocol->request(ask, !client->asks, &client->request);
     if (resolve(client->host, &list, &why) < 0) {
         broke(client, why.text);
         return;
     }
     client->connection = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
-    if (!client->connection || (client->protocol->websocket && show_ws_key(client->ws_key) < 0)) {
+    if (client->protocol->reply)
+        client->poll_timer = evtimer_new(base, on_poll, client);
+    if (!client->connection || (client->protocol->websocket && show_ws_key(client->ws_key) < 0) ||
+        (client->protocol->reply && !client->poll_timer)) {
         broke(client, "no memory for a connection");
     } else {
         bufferevent_setcb(client->connection, on_read, NULL, on_event, client);
@@ -234,6 +287,8 @@ void show_client_end(struct show_client *client)
         }
         bufferevent_free(client->connection);
     }
+    if (client->poll_timer)
+        event_free(client->poll_timer);
     show_head_free(&client->head);
     show_ws_free(&client->ws);
     show_request_free(&client->request);

@@ -8,6 +8,9 @@
 #include "tools/show/show_ws.h"
 
 struct bufferevent;
+struct event;
+
+#define SHOW_POLL_MS 50u /* between a reply and the next request of a polled protocol */
 
 enum show_phase { SHOW_IDLE, SHOW_CONNECTING, SHOW_HEAD, SHOW_OPEN, SHOW_OVER };
 
@@ -16,6 +19,7 @@ struct show_client {
     const char *host; /* "127.0.0.1:8801", of the command line */
     bool asks;
     struct bufferevent *connection;
+    struct event *poll_timer; /* polled protocols only */
     enum show_phase phase;
     bool ready; /* is connected and has asked or is watching, or has failed */
     struct show_head head;
@@ -25,7 +29,7 @@ struct show_client {
     struct show_request request;
     struct show_decoder decoder;
     uint64_t bytes;         /* received, of the whole connection */
-    uint64_t asked_ns;      /* when the question, or the wish to watch, was sent; 0 = not yet */
+    uint64_t asked_ns;      /* when the question, or the wish to watch, was first sent; 0 = not yet */
     uint64_t first_text_ns; /* 0 = none yet */
     uint64_t ended_ns;
     void (*changed)(void *owner, struct show_client *client); /* something came, or it is over */
@@ -34,6 +38,9 @@ struct show_client {
 
 /* show_client_start - connects and sends the request.  A failure is the client's answer: broken, with words. */
 void show_client_start(struct show_client *client, struct event_base *base, const struct show_ask *ask);
+
+/* show_client_compare - tells a protocol that needs it what the asking protocol has by now; others are left as they are. */
+void show_client_compare(struct show_client *client, const struct show_answer *asked);
 
 /* show_client_end - takes leave properly (a close frame) and frees everything. */
 void show_client_end(struct show_client *client);

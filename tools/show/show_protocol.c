@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct show_protocol *const protocols[] = {&show_bmob, &show_wxapp, &show_h5, &show_cgws, &show_api};
+static const struct show_protocol *const protocols[] = {&show_bmob, &show_wxapp, &show_h5, &show_cgws, &show_api, &show_im};
 
 const struct show_protocol *show_protocol_find(const char *name, size_t size)
 {

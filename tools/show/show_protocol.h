@@ -21,10 +21,12 @@ void show_request_free(struct show_request *request);
 struct show_decoder {
     struct show_answer answer;
     struct show_sse sse;       /* event streams */
-    struct umbel_out pending;  /* mini-program frames: bytes of one that is not whole */
+    struct umbel_out pending;  /* mini-program frames: bytes of one that is not whole; IM: of a reply */
     struct umbel_out last;     /* ws-bmob: the newest piece of text */
     char id[64];               /* of the answer, "" until it was told */
-    bool finished;             /* a finish reason was seen */
+    bool finished;             /* a finish reason was seen; IM: all messages that are there are finished */
+    const char *session;       /* IM: whose messages are looked at; borrowed, as long as the decoder */
+    size_t parts;              /* IM: finished messages so far */
 };
 void show_decoder_free(struct show_decoder *decoder);
 
@@ -35,6 +37,10 @@ struct show_protocol {
     void (*request)(const struct show_ask *ask, bool watch, struct show_request *ret_request);
     /* A text message (zero-terminated), or a piece of the body. */
     void (*take)(struct show_decoder *decoder, const char *data, size_t size);
+    /* NULL, or the protocol is polled: it cannot ask; its request is sent again and again, and each reply ends with this call. */
+    void (*reply)(struct show_decoder *decoder);
+    /* NULL, or what the end depends on besides: called after each change of either side with the answer as the asking protocol has it. */
+    void (*compare)(struct show_decoder *decoder, const struct show_answer *asked);
 };
 
 /* show_protocol_find - by the name on the command line, or NULL.  show_protocol_name - the index-th name, NULL past the end. */
@@ -44,7 +50,7 @@ const char *show_protocol_name(size_t index);
 /* show_decoder_close - the server ended the body or the connection: an answer that is not whole by now is broken. */
 void show_decoder_close(struct show_decoder *decoder, const char *what);
 
-extern const struct show_protocol show_bmob, show_wxapp, show_h5, show_cgws, show_api;
+extern const struct show_protocol show_bmob, show_wxapp, show_h5, show_cgws, show_api, show_im;
 
 /* ---- shared by the rows ---- */
 

@@ -124,7 +124,7 @@ static const char *state_of(const struct show_client *client, const char **ret_c
         return "whole";
     if (answer->state == SHOW_BROKEN)
         return "broken";
-    return answer->text.size > 0 ? "live" : client->phase == SHOW_OPEN ? "open" : client->phase == SHOW_IDLE ? "waits" : "connects";
+    return answer->text.size > 0 ? "live" : client->ready ? "open" : client->phase == SHOW_IDLE ? "waits" : "connects";
 }
 
 static void begin_row(struct show_screen *screen, bool first)
