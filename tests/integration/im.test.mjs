@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import WebSocket from 'ws';
 import { until, KEY } from './support.mjs';
+import { Bmob, Wxapp } from './clients.mjs';
 import { startIm, noViolations, TEA } from './im_support.mjs';
 
 const SHORT = 'short:text=demo:pace=10';
@@ -552,6 +553,33 @@ describe('a deadline', () => {
       await noViolations(assert, stack.tim);
     } finally {
       await stack.stop();
+    }
+  });
+});
+
+describe('one answer everywhere', () => {
+  test('asked on ws-bmob, watched by a mini-program, mirrored to the IM user: the same text', async () => {
+    const it = await startIm({
+      bots: { tea: { mirror: true } },
+      transports: { bmob: { plugin: 'ws-bmob' }, wx: { plugin: 'http-chunked-wxapp', max_stream_ms: 0 } },
+      model: 'all:text=cjk:tokens=120:pace=10',
+    });
+    try {
+      const watcher = Wxapp.watches(it, 'u-17');
+      await until('the watcher', async () => (await it.list('client list')).length >= 2);
+      const asker = Bmob.asks(it, 'which tea?', 'u-17');
+      await until('all ends', () => asker.done && (watcher.done || watcher.error));
+      const truth = await it.mock.text('all:text=cjk:tokens=120:pace=10', 'which tea?');
+      assert.equal(asker.text, truth);
+      assert.equal(watcher.text, truth);
+      const [message] = await it.tim.finished('u-17');
+      assert.equal(message.text, truth);
+      assert.equal((await it.mock.asked('all')).length, 1);
+      await noViolations(assert, it.tim);
+      asker.leave();
+      watcher.leave();
+    } finally {
+      await it.stop();
     }
   });
 });
