@@ -419,6 +419,12 @@ describe('hosts that die and hang', () => {
       await until('an answer', () => client.done);
       client.ws.terminate();
       assert.equal((await hostOf(stack, 'bmob')).restarts, 0);
+      if (!slow) {
+        await assert.rejects(fetch(`http://127.0.0.1:${stack.ports.wx}/`), 'a held transport refuses: its clients do not wait for nobody');
+        assert.equal((await stack.ctl('host', 'restart', 'wx')).code, 0);
+        await until('it to run again', async () => (await hostOf(stack, 'wx')).state === 'running');
+        await fetch(`http://127.0.0.1:${stack.ports.wx}/`);
+      }
     } finally {
       await stopClean(stack);
     }

@@ -92,6 +92,28 @@ describe('policies', () => {
       }
     });
 
+  test('umbelctl host restart: begun answers are served to their end, then a new process serves', async () => {
+    const stack = await startStack({ transports: { bmob: { plugin: 'ws-bmob' } }, model: 'again:text=ascii:tokens=60:pace=10' });
+    try {
+      const client = ask(stack, 'q');
+      await until('text', () => client.text.length > 10);
+      const [before] = await stack.list('host list');
+      assert.equal((await stack.ctl('host', 'restart', 'bmob')).code, 0);
+      await until('the end', () => client.done);
+      assert.equal(client.text, await stack.mock.text('again:text=ascii:tokens=60:pace=10', 'q'));
+      await until('the new process', async () => {
+        const [host] = await stack.list('host list');
+        return host.state === 'running' && host.pid !== before.pid;
+      });
+      const next = ask(stack, 'q');
+      await until('an answer from it', () => next.done);
+      next.ws.terminate();
+      assert.equal((await stack.ctl('host', 'restart', 'nobody')).code, 1);
+    } finally {
+      await stack.stop();
+    }
+  });
+
   test('a second daemon on the same runtime directory is refused clearly', async () => {
     const stack = await startStack({ transports: { bmob: { plugin: 'ws-bmob' } } });
     try {
