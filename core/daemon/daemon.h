@@ -45,6 +45,7 @@ struct daemon_host {
     struct stats_page *stats;
     int wake, bus_reader;
     struct list askings; /* its questions that wait for the history */
+    size_t asking_bytes;
     bool drained, helloed;
 };
 

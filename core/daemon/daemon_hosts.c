@@ -16,6 +16,7 @@
 #include "core/daemon/asking.h"
 #include "core/daemon/daemon.h"
 
+#define ASKING_BYTES_MAX (64u << 20) /* questions of one host that wait for the history; more are told that we are busy */
 #define WATCHED_MAX 64u /* running streams told to one new watcher */
 
 static struct daemon_host *of(struct host *host)
@@ -254,6 +255,7 @@ struct host_asking {
     struct daemon_host *host;
     struct asking *asking;
     uint64_t tag;
+    size_t bytes; /* of the question, copied while it waits */
 };
 
 static void asked(void *owner, uint32_t error, struct answer *answer, const char *text)
@@ -262,6 +264,7 @@ static void asked(void *owner, uint32_t error, struct answer *answer, const char
     struct daemon_host *h = asking->host;
 
     list_remove(&asking->link);
+    h->asking_bytes -= asking->bytes;
     if (error) {
         send_began(h, asking->tag, error, (struct journal_ref){0, 0}, text);
     } else {
@@ -280,6 +283,7 @@ static void drop_askings(struct daemon_host *h)
         list_remove(link);
         free(asking);
     }
+    h->asking_bytes = 0;
 }
 
 static int on_ask(struct daemon_host *h, uint64_t tag, struct control_in *in)
@@ -303,12 +307,14 @@ static int on_ask(struct daemon_host *h, uint64_t tag, struct control_in *in)
         send_began(h, tag, UMBEL_ERROR_BAD_REQUEST, (struct journal_ref){0, 0}, "session is longer than 127 bytes");
         return 0;
     }
-    struct host_asking *asking = malloc(sizeof *asking);
+    size_t bytes = question.messages.size + question.parameters.size;
+    struct host_asking *asking = h->asking_bytes + bytes <= ASKING_BYTES_MAX ? malloc(sizeof *asking) : NULL;
     if (!asking) {
-        send_began(h, tag, UMBEL_ERROR_INTERNAL, (struct journal_ref){0, 0}, "");
+        send_began(h, tag, UMBEL_ERROR_BUSY, (struct journal_ref){0, 0}, "");
         return 0;
     }
-    *asking = (struct host_asking){.host = h, .tag = tag};
+    *asking = (struct host_asking){.host = h, .tag = tag, .bytes = bytes};
+    h->asking_bytes += bytes;
     list_init(&asking->link);
     struct asking *waits;
     asking_begin(h->daemon, &question, asked, asking, &waits);
