@@ -67,7 +67,7 @@ static void loaded(void *owner, const struct history_reply *reply)
     if (reply->error)
         log_warn("the turns of a session could not be read (%s): it goes on without them", reply->text);
     if (!session->loaded && session->turn_count == 0 && reply->count > 0 &&
-        clock_wall_ms() - reply->turns[reply->count - 1].wall_ms < IDLE_MS)
+        (int64_t)(clock_wall_ms() - reply->turns[reply->count - 1].wall_ms) < (int64_t)IDLE_MS) /* also if the clock was set back */
         for (size_t i = 0; i < reply->count; i++)
             session_restore(session, reply->turns[i].message, reply->turns[i].size);
     session->loaded = true;
