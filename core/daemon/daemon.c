@@ -218,6 +218,7 @@ int daemon_create(struct config *config, const char *host_program, struct daemon
     daemon->config = config;
     daemon->lock_fd = daemon->signal_fd = -1;
     list_init(&daemon->commands);
+    list_init(&daemon->transports);
     daemon->tick.fired = tick;
     daemon->flush_hook.run = flush;
     snprintf(daemon->host_program, sizeof daemon->host_program, "%s", host_program);

@@ -13,6 +13,7 @@
 #include "core/history/history.h"
 #include "core/metrics/core_stats.h"
 #include "core/metrics/host_stats.h"
+#include "core/metrics/process_stats.h"
 #include "core/stream/bus.h"
 #include "core/stream/session_table.h"
 #include "core/supervise/host.h"
@@ -34,6 +35,7 @@ struct daemon_app {
 /* One worker process of a transport. */
 struct daemon_host {
     struct host host; /* first: supervise/host.h hands this pointer around */
+    struct list link; /* daemon_transport.workers */
     struct daemon *daemon;
     struct daemon_transport *transport;
     uint32_t number;        /* among all workers: names it in reader counts */
@@ -50,18 +52,27 @@ struct daemon_host {
 };
 
 struct daemon_transport {
+    struct list link; /* daemon.transports */
+    struct daemon *daemon;
     const struct config_transport *config;
     struct kept *kept; /* what its hosts want remembered beyond a process */
     uint64_t not_kept, complained_ns;
-    struct daemon_host *workers;
-    uint32_t worker_count;
+    struct list workers; /* struct daemon_host */
 };
+
+/* All workers of all transports; the body may not remove any. */
+#define for_each_worker(daemon, h)                                                                                                  \
+    list_for_each(transport_, next_transport_, &(daemon)->transports)                                                               \
+        for (struct list *workers_ = &list_entry(transport_, struct daemon_transport, link)->workers, *at_ = workers_->next;        \
+             at_ != workers_; at_ = at_->next)                                                                                      \
+            for (struct daemon_host *h = list_entry(at_, struct daemon_host, link); h; h = NULL)
 
 struct daemon {
     struct config *config;
     char host_program[4096];
     struct uring_loop *loop;
     struct stats_page *stats;
+    struct process_stats process;
     struct bus *bus;
     struct session_table *sessions;
     struct history *history; /* NULL: no app wants one, or there is no place for it */
@@ -71,7 +82,7 @@ struct daemon {
     struct upstream_member *upstreams; /* as config->upstreams */
     uint32_t *upstream_rows;
     struct daemon_app *apps;     /* as config->apps */
-    struct daemon_transport *transports;
+    struct list transports; /* struct daemon_transport, in the order of the file */
     struct admin_server *admin;
     int lock_fd, signal_fd;
     struct uring_watch *signal_watch;

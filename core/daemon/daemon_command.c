@@ -144,14 +144,13 @@ static void host_restart_command(void *owner, struct admin_request *request, con
     bool found = false;
 
     stats_add(daemon->stats, CORE_ADMIN_COMMANDS, 1);
-    for (size_t t = 0; t < daemon->config->transport_count; t++)
-        for (uint32_t w = 0; w < daemon->transports[t].worker_count; w++) {
-            struct daemon_host *h = &daemon->transports[t].workers[w];
-            if (strcmp(h->host.name, name) != 0 && strcmp(h->transport->config->name, name) != 0)
-                continue;
-            found = true;
-            host_restart(&h->host, h->transport->config->drain_ms);
-        }
+    for_each_worker(daemon, h)
+    {
+        if (strcmp(h->host.name, name) != 0 && strcmp(h->transport->config->name, name) != 0)
+            continue;
+        found = true;
+        host_restart(&h->host, h->transport->config->drain_ms);
+    }
     if (found)
         admin_finish(request, NULL);
     else
