@@ -1,6 +1,7 @@
 #include "core/http/http_response.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "core/base/number.h"
 
@@ -24,13 +25,25 @@ static int refuse(struct why *why, const char *what)
 
 void http_response_begin(struct http_response *r, enum http_request_kind kind, const struct http_response_calls *calls, void *owner)
 {
-    memset(r, 0, offsetof(struct http_response, line));
+    memset(r, 0, sizeof *r);
     r->calls = calls;
     r->owner = owner;
     r->kind = kind;
     r->state = STATE_STATUS;
     r->head.content_length = HTTP_LENGTH_UNKNOWN;
     r->head.retry_after_s = -1;
+}
+
+static void forget_line(struct http_response *r)
+{
+    free(r->line);
+    r->line = NULL;
+    r->line_size = r->line_capacity = 0;
+}
+
+void http_response_end(struct http_response *r)
+{
+    forget_line(r);
 }
 
 bool http_response_is_over(const struct http_response *r)
@@ -45,6 +58,23 @@ static size_t line_max(const struct http_response *r)
     return r->state == STATE_CHUNK_END ? 2 : r->state == STATE_CHUNK_SIZE ? HTTP_CHUNK_LINE_MAX : HTTP_LINE_MAX;
 }
 
+/* Appends to the line that waits for its end. */
+static int keep_piece(struct http_response *r, struct span piece, struct why *why)
+{
+    if (piece.size > r->line_capacity - r->line_size) {
+        size_t capacity = r->line_capacity * 2 > r->line_size + piece.size ? r->line_capacity * 2 : r->line_size + piece.size;
+        char *more = realloc(r->line, capacity);
+
+        if (!more)
+            return why_set(why, -ENOMEM, "no memory for a line of an HTTP response");
+        r->line = more;
+        r->line_capacity = capacity;
+    }
+    memcpy(r->line + r->line_size, piece.data, piece.size);
+    r->line_size += piece.size;
+    return 0;
+}
+
 /* Takes one line off *in.  Returns 1 and *ret_line without its CRLF, 0 when the line is not whole yet, -EPROTO. */
 static int take_line(struct http_response *r, struct span *in, struct span *ret_line, struct why *why)
 {
@@ -54,9 +84,11 @@ static int take_line(struct http_response *r, struct span *in, struct span *ret_
 
     if (size > line_max(r) - r->line_size)
         return refuse(why, r->state == STATE_CHUNK_END ? "a chunk is longer than its size" : "a line is too long");
-    if (!lf || r->line_size > 0) {
-        memcpy(r->line + r->line_size, in->data, size);
-        r->line_size += size;
+    if ((!lf && size > 0) || r->line_size > 0) {
+        int kept = keep_piece(r, line, why);
+
+        if (kept < 0)
+            return kept;
         line = span_of(r->line, r->line_size);
     }
     in->data += size;
@@ -337,7 +369,11 @@ static int step(struct http_response *r, struct span *in, struct why *why)
     if (r->state >= STATE_BODY)
         return read_body(r, in);
     error = take_line(r, in, &line, why);
-    return error > 0 ? read_line[r->state](r, line, why) : error;
+    if (error <= 0)
+        return error;
+    error = read_line[r->state](r, line, why);
+    forget_line(r);
+    return error;
 }
 
 int http_response_feed(struct http_response *r, const char *bytes, size_t size, size_t *ret_consumed, struct why *why)

@@ -2,9 +2,11 @@
  *
  *     begin ── status line, headers ──▶ header()* head() ── body()* ──▶ end()
  *
- * The input may be cut anywhere; a whole line or a piece of body inside one read is handed out without copying.  No I/O, no clock, no
- * allocation: all memory is in the struct.  Strict: what two readers could understand in two ways is refused (obsolete folding, a line
- * end without CR, Transfer-Encoding beside Content-Length, differing Content-Length, codings other than chunked).  Not thread-safe. */
+ * The input may be cut anywhere; a whole line or a piece of body inside one read is handed out without copying.  No I/O, no clock.
+ * Memory besides the struct: a line that the end of a read has cut, for as long as it waits for its end, HTTP_LINE_MAX at most (ten
+ * thousand responses are read at once, and hardly any of them stands in the middle of a line).
+ * Strict: what two readers could understand in two ways is refused (obsolete folding, a line end without CR, Transfer-Encoding beside
+ * Content-Length, differing Content-Length, codings other than chunked).  Not thread-safe. */
 #ifndef HTTP_RESPONSE_H
 #define HTTP_RESPONSE_H
 
@@ -62,16 +64,20 @@ struct http_response {
     bool said_close, said_keep_alive;
     unsigned minor;                  /* of HTTP/1.minor */
     struct http_head head;
-    size_t line_size;                /* bytes waiting in line */
-    char line[HTTP_LINE_MAX];        /* a line that was cut by the end of a read */
+    size_t line_size, line_capacity; /* bytes waiting in line */
+    char *line;                      /* a line that was cut by the end of a read, or NULL */
 };
 
-/* http_response_begin - makes r ready for one response.  calls and owner are borrowed until it is over. */
+/* http_response_begin - makes r ready for one response, whatever it was before; http_response_end must follow.  calls and owner are
+ * borrowed until it is over. */
 void http_response_begin(struct http_response *r, enum http_request_kind kind, const struct http_response_calls *calls, void *owner);
 
+/* http_response_end - gives back what r holds; a zeroed r, and a second time, is fine. */
+void http_response_end(struct http_response *r);
+
 /* http_response_feed - takes size more bytes.  *ret_consumed (may be NULL) is how many belong to this response: fewer than size only
- * after end(), then the rest is the next response's (or the tunnel's).  Returns 0; -EPROTO with the reason in why; or what a call
- * returned.  After an error every further call returns it again and consumes nothing. */
+ * after end(), then the rest is the next response's (or the tunnel's).  Returns 0; -EPROTO with the reason in why; -ENOMEM;
+ * or what a call returned.  After an error every further call returns it again and consumes nothing. */
 int http_response_feed(struct http_response *r, const char *bytes, size_t size, size_t *ret_consumed, struct why *why);
 
 /* http_response_eof - the connection has ended.  clean: in the way the transport ends (with TLS: by close_notify); a body that only the

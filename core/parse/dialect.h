@@ -53,12 +53,20 @@ struct dialect_quirks {
     bool text_events;         /* `event: add` with bare text, `event: finish` with a field `meta`: the old Zhipu form.  Off unless asked for */
     bool stream_options;      /* ask for the usage: services that refuse members they do not know need it off */
     bool incremental_output;  /* DashScope: ask for deltas.  Off unless asked for: each event repeats the whole text so far */
+    bool prefill_prefix;      /* how an answer that is to be continued is marked in OpenAI's form: "prefix":true in its message ... */
+    bool prefill_partial;     /* ... "partial":true ... */
+    bool prefill_final;       /* ... "continue_final_message":true beside the messages.  All off unless asked for: no mark */
 };
-extern const struct dialect_quirks dialect_quirks_default; /* all on but text_events and incremental_output */
+/* All on but text_events, incremental_output and the three of prefill. */
+extern const struct dialect_quirks dialect_quirks_default;
 
 /* dialect_quirks_set - applies one word of the configuration: a member's name switches it on, "no-" before it off.  Returns 0, or
  * -EINVAL with the known names in why. */
 int dialect_quirks_set(struct dialect_quirks *quirks, const char *word, struct why *why);
+
+/* dialect_quirk_name - of the quirk with this number, from 0 on; NULL: there is none.  dialect_quirk_is_on - whether it is set in quirks. */
+const char *dialect_quirk_name(size_t number);
+bool dialect_quirk_is_on(const struct dialect_quirks *quirks, size_t number);
 
 /* dialect_create - a reader for one response.  name: "openai", "anthropic", "ollama", "gemini" or "dashscope".  quirks: copied; NULL =
  * dialect_quirks_default.  line_cap: bytes of one line, event or object, 0 = SSE_LINE_CAP_DEFAULT.  sink and owner are borrowed until
@@ -75,6 +83,7 @@ struct dialect_counts {
     uint64_t malformed;          /* data lines that were not JSON */
     uint64_t eof_flush, missing_done, suspect;
     bool saw_content, saw_finish, saw_done, saw_error;
+    struct dialect_quirks seen;  /* forms of the table above that came, whether they are switched on or not; not those of requests */
     char reason[DIALECT_TEXT_MAX + 1]; /* what the verdict rests on, one line; "" before dialect_end */
 };
 

@@ -34,9 +34,13 @@ static int take_finish(struct dialect_reader *r, struct span word)
 static int take_thinking(struct dialect_reader *r, const struct delta_chunk *chunk)
 {
     const bool on[DELTA_THINKING_COUNT] = {r->quirks.reasoning_content, r->quirks.reasoning, r->quirks.thinking};
+    bool *const seen[DELTA_THINKING_COUNT] = {&r->counts.seen.reasoning_content, &r->counts.seen.reasoning, &r->counts.seen.thinking};
     int result = 0;
 
     for (int i = 0; i < DELTA_THINKING_COUNT && result == 0; i++) {
+        if (chunk->thinking[i].size == 0)
+            continue;
+        *seen[i] = true;
         bool twin = false;
         for (int k = 0; k < i; k++)
             twin |= on[k] && span_equal(chunk->thinking[k], chunk->thinking[i]);
@@ -53,6 +57,7 @@ static int take_deltas(struct dialect_reader *r, const struct delta_chunk *chunk
 
     if (result == 0)
         result = dialect_emit_text(r, chunk->text);
+    r->counts.seen.usage_in_choice |= chunk->choice_usage.seen;
     if (usage->seen && (usage == &chunk->usage || r->quirks.usage_in_choice))
         dialect_note_usage(r, usage->prompt_tokens, usage->completion_tokens);
     return result;
@@ -76,6 +81,16 @@ static int take_tools(struct dialect_reader *r, const struct delta_rest *rest)
     return r->scratch.failed ? r->scratch.failed : dialect_emit_tool(r, span_of(r->scratch.data, r->scratch.size));
 }
 
+/* What of this form is worth telling. */
+static void note_seen(struct dialect_reader *r, const struct umbel_json *object, const struct delta_rest *rest)
+{
+    const struct umbel_json *choice = umbel_json_first(umbel_json_member(object, "choices"));
+
+    r->counts.seen.message_as_delta |= umbel_json_member(choice, "message") && !umbel_json_member(choice, "delta");
+    r->counts.seen.error_object |= rest->error_object;
+    r->counts.seen.error_bare |= rest->error_bare;
+}
+
 static int take_object(struct dialect_reader *r, const struct umbel_json *object)
 {
     struct dialect_error error;
@@ -84,9 +99,13 @@ static int take_object(struct dialect_reader *r, const struct umbel_json *object
     bool failed;
     int result;
 
-    if (r->quirks.content_at_top && dialect_is_bare_completion(object))
+    bool bare = dialect_is_bare_completion(object);
+
+    r->counts.seen.content_at_top |= bare;
+    if (r->quirks.content_at_top && bare)
         return dialect_take_bare_completion(r, object);
     delta_read(object, r->quirks.message_as_delta, &chunk, &rest);
+    note_seen(r, object, &rest);
     failed = rest.error || (rest.error_object && r->quirks.error_object) || (rest.error_bare && r->quirks.error_bare);
     r->counts.ignored += rest.other_choices;
     result = take_deltas(r, &chunk);
@@ -114,6 +133,7 @@ static int take_slowly(struct dialect_reader *r, struct span name, struct span t
     struct why reason = {""};
     int result = json_read(text.data, text.size, true, &value, &reason);
 
+    r->counts.seen.error_event |= span_is(name, "error");
     r->counts.slow++;
     if (result == -ENOMEM)
         return why_set(why, result, "%s", reason.text);
@@ -141,6 +161,8 @@ static int chat_payload(struct dialect_reader *r, struct span name, struct span 
     struct delta_chunk chunk;
     int result;
 
+    if (name.size > 0 && dialect_is_text_event(name))
+        r->counts.seen.text_events = true;
     if (r->quirks.text_events && dialect_is_text_event(name)) {
         r->counts.eof_flush += cut;
         return dialect_take_text_event(r, name, data);
@@ -168,6 +190,7 @@ static int chat_field(struct dialect_reader *r, struct span name, struct span va
         dialect_take_meta(r, value);
         return 0;
     }
+    r->counts.seen.error_field |= span_is(name, "error") && value.size > 0;
     if (!r->quirks.error_field || !span_is(name, "error") || value.size == 0 || cut)
         return 0;
     return take_error(r, value);

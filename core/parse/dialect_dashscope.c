@@ -123,6 +123,7 @@ static int take_message(struct dashscope_reader *d, const struct umbel_json *mes
     int result = d->base.quirks.reasoning_content ? dialect_emit_thinking(&d->base, thinking) : 0;
     size_t position = 0;
 
+    d->base.counts.seen.reasoning_content |= thinking.size > 0;
     if (result == 0)
         result = dialect_emit_text(&d->base, news(d, &d->text, content_of(d, message), last));
     for (call = umbel_json_first(calls); call && result == 0; call = umbel_json_next(call))
@@ -185,8 +186,10 @@ static int dashscope_payload(struct dialect_reader *r, struct span name, struct 
     int result = dialect_read_json(r, data, failing || (name.size > 0 && !span_is(name, "result")), cut, &value, why);
 
     d->status = 0;
+    r->counts.seen.error_event |= span_is(name, "error");
     if (result < 0 || (!value && (!failing || cut)))
         return result;
+    r->counts.seen.error_bare |= !failing && is_bare_error(value);
     if (failing || (r->quirks.error_bare && is_bare_error(value))) {
         result = take_error(d, status, data);
     } else if (umbel_json_type(umbel_json_member(value, "output")) == UMBEL_JSON_OBJECT) {

@@ -67,6 +67,7 @@ static int take_part(struct gemini_reader *g, const struct umbel_json *part)
     }
     if (!umbel_json_bool(umbel_json_member(part, "thought"), 0))
         return dialect_emit_text(&g->base, text);
+    g->base.counts.seen.thinking |= text.size > 0;
     return g->base.quirks.thinking ? dialect_emit_thinking(&g->base, text) : 0;
 }
 

@@ -53,6 +53,7 @@ static int take_finish(struct messages_reader *m, const struct umbel_json *holde
 
 static int take_thinking(struct messages_reader *m, struct span text)
 {
+    m->base.counts.seen.thinking |= text.size > 0;
     return m->base.quirks.thinking ? dialect_emit_thinking(&m->base, text) : 0;
 }
 
@@ -188,6 +189,7 @@ static int messages_payload(struct dialect_reader *r, struct span name, struct s
     struct umbel_json *value;
     int result = dialect_read_json(r, data, !known, cut, &value, why);
 
+    r->counts.seen.error_event |= span_is(name, "error");
     if (result < 0 || (!value && !failing))
         return result;
     if (!value && !cut) {

@@ -105,8 +105,10 @@ static int take_tool(struct ollama_reader *o, const struct umbel_json *call)
 static int take_message(struct ollama_reader *o, const struct umbel_json *message)
 {
     const struct umbel_json *calls = umbel_json_member(message, "tool_calls");
-    int result = o->base.quirks.thinking ? dialect_emit_thinking(&o->base, dialect_member_text(message, "thinking")) : 0;
+    struct span thinking = dialect_member_text(message, "thinking");
+    int result = o->base.quirks.thinking ? dialect_emit_thinking(&o->base, thinking) : 0;
 
+    o->base.counts.seen.thinking |= thinking.size > 0;
     if (result == 0)
         result = dialect_emit_text(&o->base, dialect_member_text(message, "content"));
     for (const struct umbel_json *call = umbel_json_first(calls); call && result == 0; call = umbel_json_next(call))

@@ -135,6 +135,8 @@ static int conclude(struct dialect_reader *r, bool body_whole)
 
     if (r->finish && (counts->saw_done || !r->ops->has_done))
         return conclude_good(r, "finished");
+    r->counts.seen.done_missing = r->finish && !counts->saw_done;
+    r->counts.seen.done_without_finish = counts->saw_done && !r->finish && any;
     if (r->finish && r->quirks.done_missing) {
         r->counts.missing_done++;
         return conclude_good(r, body_whole ? "finished without the end marker" : "finished, then cut off before the end marker");
@@ -232,6 +234,7 @@ int dialect_end(struct dialect_reader *r, bool body_whole, uint32_t *ret_verdict
 
 int dialect_take_event(struct dialect_reader *r, struct span name, struct span data, bool at_eof)
 {
+    r->counts.seen.eof_flush |= at_eof;
     if (at_eof && !r->quirks.eof_flush)
         return 0;
     r->counts.events++;

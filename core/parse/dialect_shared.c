@@ -9,9 +9,12 @@ int dialect_take_finish(struct dialect_reader *r, const struct dialect_finish *t
 {
     struct dialect_error error = {.retryable = true};
 
+    r->counts.seen.empty_finish |= word.data && word.size == 0;
+    r->counts.seen.null_text_finish |= span_is(word, "null");
     if (!word.data || (word.size == 0 && r->quirks.empty_finish) || (r->quirks.null_text_finish && span_is(word, "null")))
         return 0;
     for (size_t i = 0; i < count; i++) {
+        r->counts.seen.error_finish |= span_is(word, table[i].word) && !table[i].finish;
         if (!span_is(word, table[i].word) || (!table[i].finish && !r->quirks.error_finish))
             continue;
         if (table[i].finish) {

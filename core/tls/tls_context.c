@@ -2,8 +2,11 @@
 
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/x509.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const char *tls_words(const char *fallback)
 {
@@ -27,7 +30,56 @@ static int load_authorities(SSL_CTX *ssl, const char *ca_file, struct why *why)
     return 0;
 }
 
-int tls_context_create(const char *ca_file, struct tls_context **ret_context, struct why *why)
+/* Instead of OpenSSL's own, which asks on the terminal and waits. */
+static int no_passphrase(char *bytes, int size, int writing, void *owner)
+{
+    (void)bytes;
+    (void)size;
+    (void)writing;
+    *(bool *)owner = true;
+    return -1;
+}
+
+/* OpenSSL says of a missing file only that it is missing somewhere. */
+static int check_readable(const char *option, const char *path, struct why *why)
+{
+    return access(path, R_OK) == 0 ? 0 : why_set(why, -EINVAL, "%s %s cannot be read: %s", option, path, strerror(errno));
+}
+
+static int load_identity(SSL_CTX *ssl, const struct tls_files *files, struct why *why)
+{
+    bool encrypted = false;
+    int r;
+
+    if (!files->cert)
+        return 0;
+    if ((r = check_readable("client_cert", files->cert, why)) < 0 || (r = check_readable("client_key", files->key, why)) < 0)
+        return r;
+    SSL_CTX_set_default_passwd_cb(ssl, no_passphrase);
+    SSL_CTX_set_default_passwd_cb_userdata(ssl, &encrypted);
+    if (SSL_CTX_use_certificate_chain_file(ssl, files->cert) != 1)
+        return why_set(why, -EINVAL, "client_cert %s: no certificate can be read from it (%s): give a PEM file", files->cert,
+                       tls_words("unknown reason"));
+    if (SSL_CTX_use_PrivateKey_file(ssl, files->key, SSL_FILETYPE_PEM) == 1 && SSL_CTX_check_private_key(ssl) == 1) {
+        SSL_CTX_set_default_passwd_cb_userdata(ssl, NULL);
+        return 0;
+    }
+    if (encrypted) {
+        ERR_clear_error();
+        return why_set(why, -EINVAL, "client_key %s has a passphrase, which nobody can be asked for: give one without",
+                       files->key);
+    }
+    if (ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH ||
+        ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_TYPE_MISMATCH) {
+        ERR_clear_error();
+        return why_set(why, -EINVAL, "client_key %s is not the key of client_cert %s: give the two that belong together",
+                       files->key, files->cert);
+    }
+    return why_set(why, -EINVAL, "client_key %s: no key can be read from it (%s): give a PEM file", files->key,
+                   tls_words("unknown reason"));
+}
+
+int tls_context_create(const struct tls_files *files, struct tls_context **ret_context, struct why *why)
 {
     static const unsigned char protocols[] = "\x08http/1.1";
     struct tls_context *context = calloc(1, sizeof *context);
@@ -49,7 +101,9 @@ int tls_context_create(const char *ca_file, struct tls_context **ret_context, st
     SSL_CTX_set_alpn_protos(context->ssl, protocols, sizeof protocols - 1);
     SSL_CTX_set_session_cache_mode(context->ssl, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(context->ssl, tls_new_session);
-    r = load_authorities(context->ssl, ca_file, why);
+    r = load_authorities(context->ssl, files->ca, why);
+    if (r == 0)
+        r = load_identity(context->ssl, files, why);
     if (r < 0)
         goto fail;
     *ret_context = context;

@@ -6,6 +6,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -164,9 +165,37 @@ int tls_new_session(SSL *ssl, SSL_SESSION *ticket)
 
 /* ---- bytes ---- */
 
+/* What the server says of our certificate, or of its absence; NULL: nothing of the kind.  It says so after our handshake is done
+ * with TLS 1.3, and by the general alert with TLS 1.2. */
+static const char *words_on_identity(const SSL *ssl, unsigned long code)
+{
+    bool shown = SSL_get_certificate(ssl) != NULL;
+
+    if (ERR_GET_LIB(code) != ERR_LIB_SSL)
+        return NULL;
+    switch (ERR_GET_REASON(code)) {
+    case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
+        return "it demands a client certificate: set client_cert and client_key";
+    case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:
+        return shown ? NULL
+                     : "it ended the handshake; a service that demands a client certificate does so when client_cert is not set";
+    case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+    case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+        return shown ? "it does not accept our client certificate" : NULL;
+    default:
+        return NULL;
+    }
+}
+
 static int failed(struct tls_session *session, struct why *why)
 {
     long verdict = SSL_get_verify_result(session->ssl);
+    unsigned long code = ERR_peek_error();
+    const char *identity;
 
     session->error = -EPROTO;
     tls_context_forget(session->context, session->host);
@@ -175,7 +204,9 @@ static int failed(struct tls_session *session, struct why *why)
         return why_set(why, -EPROTO, "the certificate of %s is not accepted: %s", session->host,
                        X509_verify_cert_error_string(verdict));
     }
-    return why_set(why, -EPROTO, "TLS with %s failed: %s", session->host, tls_words("unknown reason"));
+    identity = words_on_identity(session->ssl, code);
+    return why_set(why, -EPROTO, "TLS with %s failed: %s%s%s%s", session->host, tls_words("unknown reason"), identity ? " (" : "",
+                   identity ? identity : "", identity ? ")" : "");
 }
 
 static int encrypt(struct tls_session *session, const char *bytes, size_t size, struct why *why)
@@ -293,6 +324,23 @@ int tls_session_is_ready(const struct tls_session *session)
 int tls_session_is_resumed(const struct tls_session *session)
 {
     return session->ready && SSL_session_reused(session->ssl);
+}
+
+void tls_session_facts(const struct tls_session *session, struct tls_facts *ret)
+{
+    const X509 *certificate;
+    int seconds;
+
+    *ret = (struct tls_facts){0};
+    if (!session || !session->ready)
+        return;
+    snprintf(ret->version, sizeof ret->version, "%s", SSL_get_version(session->ssl));
+    snprintf(ret->cipher, sizeof ret->cipher, "%s", SSL_get_cipher_name(session->ssl));
+    ret->resumed = tls_session_is_resumed(session);
+    certificate = SSL_get0_peer_certificate(session->ssl);
+    ret->has_certificate =
+        certificate && ASN1_TIME_diff(&ret->certificate_days, &seconds, NULL, X509_get0_notAfter(certificate)) == 1;
+    ERR_clear_error();
 }
 
 int tls_session_peer_closed(const struct tls_session *session)

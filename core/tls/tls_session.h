@@ -3,6 +3,7 @@
 #ifndef TLS_SESSION_H
 #define TLS_SESSION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "core/base/why.h"
@@ -10,8 +11,16 @@
 struct tls_context; /* client settings: verification on, TLS >= 1.2, CA file, session cache */
 struct tls_session;
 
-/* tls_context_create - ca_file NULL: the system's certificates.  The context outlives its sessions.  0 or -errno with words. */
-int tls_context_create(const char *ca_file, struct tls_context **ret_context, struct why *why);
+struct tls_files {  /* PEM; read by tls_context_create and not needed afterwards */
+    const char *ca; /* NULL: the system's certificates */
+    const char
+        *cert; /* what we show a server that asks, with the certificates between it and its authority behind it; NULL: nothing */
+    const char *key; /* of cert, without a passphrase */
+};
+
+/* tls_context_create - the context outlives its sessions.  -EINVAL with words that name the file and the option (ca_file,
+ * client_cert, client_key) when one is missing, is not what it should be, or does not belong to the other; -ENOMEM. */
+int tls_context_create(const struct tls_files *files, struct tls_context **ret_context, struct why *why);
 void tls_context_free(struct tls_context *context);
 
 /* tls_session_create - one client connection; host is checked against the certificate and sent as SNI (not for an address).  Call
@@ -36,6 +45,18 @@ void tls_session_sent(struct tls_session *session);
 
 int tls_session_is_ready(const struct tls_session *session);   /* handshake done */
 int tls_session_is_resumed(const struct tls_session *session); /* ... and it was a short one */
+
+/* What a finished handshake has agreed on. */
+struct tls_facts {
+    char version[16], cipher[64]; /* "" none yet */
+    bool resumed;
+    bool has_certificate;
+    int certificate_days; /* until it expires, negative: since */
+};
+
+/* tls_session_facts - fills *ret; all empty when there is no session (NULL) or no handshake yet. */
+void tls_session_facts(const struct tls_session *session, struct tls_facts *ret);
+
 int tls_session_peer_closed(
     const struct tls_session *session);              /* close_notify came: only then the end of the connection is an honest end */
 void tls_session_close(struct tls_session *session); /* queues close_notify into the output */

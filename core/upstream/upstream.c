@@ -59,6 +59,24 @@ static int check_path(const struct upstream_dialect *dialect, const struct upstr
     return why_set(why, -EINVAL, "base_url must not end in %s, which is added: leave it out", dialect->path);
 }
 
+static const char *set_or_null(const char *text)
+{
+    return text && *text ? text : NULL;
+}
+
+static int check_files(const struct upstream_options *options, const struct upstream_url *url, struct why *why)
+{
+    const char *cert = set_or_null(options->client_cert), *key = set_or_null(options->client_key);
+
+    if (!url->tls && set_or_null(options->ca_file))
+        return why_set(why, -EINVAL, "ca_file is of no use with http://: write https:// or leave ca_file out");
+    if (!url->tls && (cert || key))
+        return why_set(why, -EINVAL, "client_cert and client_key are of no use with http://: write https:// or leave them out");
+    if (!cert != !key)
+        return why_set(why, -EINVAL, "%s is missing: client_cert and client_key belong together", cert ? "client_key" : "client_cert");
+    return 0;
+}
+
 static int check(const struct upstream_options *options, struct upstream_service *ret_service, struct upstream_url *ret_url, struct why *why)
 {
     int r;
@@ -75,15 +93,26 @@ static int check(const struct upstream_options *options, struct upstream_service
         r = check_path(ret_service->dialect, ret_url, why);
     if (r == 0 && options->api_key)
         r = upstream_key_check(options->api_key, why);
-    if (r == 0 && options->ca_file && *options->ca_file && !ret_url->tls)
-        r = why_set(why, -EINVAL, "ca_file is of no use with http://: write https:// or leave ca_file out");
+    if (r == 0)
+        r = check_files(options, ret_url, why);
+    return r;
+}
+
+/* The context, the proxy, and what they make together. */
+static int make_route(struct upstream *upstream, const struct upstream_options *options, struct why *why)
+{
+    struct tls_files files = {set_or_null(options->ca_file), set_or_null(options->client_cert), set_or_null(options->client_key)};
+    int r = upstream_proxy_choose(options->proxy, &upstream->url, getenv, &upstream->proxy, why);
+
+    if (r == 0 && upstream->url.tls)
+        r = tls_context_create(&files, &upstream->tls_context, why);
+    upstream->route = (struct upstream_route){&upstream->url, upstream->proxy, upstream->tls_context};
     return r;
 }
 
 int upstream_create(struct uring_loop *loop, struct upstream_resolver *resolver, const struct upstream_options *options,
                     struct upstream **ret_upstream, struct why *why)
 {
-    const char *ca_file = options->ca_file && *options->ca_file ? options->ca_file : NULL;
     struct upstream *upstream = calloc(1, sizeof *upstream);
     int r;
 
@@ -97,8 +126,8 @@ int upstream_create(struct uring_loop *loop, struct upstream_resolver *resolver,
     r = check(options, &upstream->service, &upstream->url, why);
     if (r == 0)
         r = copy_texts(upstream, options, why);
-    if (r == 0 && upstream->url.tls)
-        r = tls_context_create(ca_file, &upstream->tls_context, why);
+    if (r == 0)
+        r = make_route(upstream, options, why);
     if (r < 0) {
         upstream_free(upstream);
         return r;
@@ -122,11 +151,18 @@ void upstream_free(struct upstream *upstream)
     drop_all(&upstream->running);
     upstream_pool_clear(&upstream->pool);
     tls_context_free(upstream->tls_context);
+    upstream_proxy_free(upstream->proxy);
     if (upstream->api_key)
         explicit_bzero(upstream->api_key, strlen(upstream->api_key));
     free(upstream->api_key);
     free(upstream->name);
     free(upstream);
+}
+
+void upstream_retire(struct upstream *upstream)
+{
+    upstream->retired = true;
+    upstream_pool_clear(&upstream->pool);
 }
 
 const char *upstream_name(const struct upstream *upstream)
@@ -154,10 +190,12 @@ void upstream_run_waiting(struct upstream *upstream)
 
 void upstream_complain(struct upstream *upstream, enum upstream_complaint complaint, const char *format, ...)
 {
-    uint64_t now_ns = uring_loop_now_ns(upstream->loop);
     char text[1024];
     va_list args;
 
+    if (!upstream->loop)
+        return; /* upstream_replay.c: what was complained of then is no news */
+    uint64_t now_ns = uring_loop_now_ns(upstream->loop);
     if (upstream->complained_ns[complaint] != 0 && now_ns - upstream->complained_ns[complaint] < COMPLAINT_EVERY_NS) {
         upstream->unsaid[complaint]++;
         return;

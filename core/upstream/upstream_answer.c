@@ -27,6 +27,8 @@ void upstream_fail(struct upstream_call *call, uint32_t error, bool retryable, c
 
 static void tell(struct upstream_call *call, const struct parse_event *event)
 {
+    if (call->record.number)
+        upstream_digest_add(&call->record.digest, event);
     call->ops->event(call->owner, event, call->arrival_ns);
 }
 
@@ -59,6 +61,8 @@ static void note_first_content(struct upstream_call *call)
     if (call->phase == CALL_ANSWERING)
         return;
     call->phase = CALL_ANSWERING;
+    if (call->trace)
+        call->trace->first_token_ns = clock_now_ns();
     call->upstream->counts.first_token_ns_last = call->arrival_ns - call->begun_ns;
 }
 
@@ -108,11 +112,28 @@ static void take_document(struct upstream_call *call)
     take_verdict(call, true);
 }
 
+/* Of a page that something between us and the service has made, a proxy or a load balancer, only the title is for people. */
+static struct span page_title(struct span page)
+{
+    const char *end = page.data + page.size;
+
+    for (const char *at = page.data; end - at > 7; at++)
+        if (strncasecmp(at, "<title>", 7) == 0) {
+            const char *close = memchr(at + 7, '<', (size_t)(end - at - 7));
+
+            return close ? span_of(at + 7, (size_t)(close - at - 7)) : span_of("", 0);
+        }
+    return span_text("an HTML page");
+}
+
 static void take_refusal(struct upstream_call *call)
 {
     struct dialect_error error;
+    struct span body = span_of(call->collected.data ? call->collected.data : "", call->collected.size);
 
-    dialect_refusal(call->status, call->collected.data ? call->collected.data : "", call->collected.size, &error);
+    if (call->page)
+        body = page_title(body);
+    dialect_refusal(call->status, body.data, body.size, &error);
     if (call->status == 401 || call->status == 403)
         upstream_complain(call->upstream, COMPLAINT_KEY, "the service does not accept our api_key (HTTP %u): %s", call->status,
                           error.text);
@@ -155,6 +176,10 @@ static int head_came(void *owner, const struct http_head *head)
     char what[2 * HTTP_VALUE_MAX];
 
     call->has_head = true;
+    if (call->trace) {
+        call->trace->has_head = true;
+        call->trace->head = *head;
+    }
     call->status = head->status;
     call->reusable = head->keep_alive;
     call->outcome.retry_after_s = head->retry_after_s;
@@ -165,6 +190,7 @@ static int head_came(void *owner, const struct http_head *head)
     }
     if (head->status != 200) {
         call->body = BODY_REFUSAL;
+        call->page = type_is(type, "text/html");
         call->collected.limit = UPSTREAM_REFUSAL_MAX;
     } else if (type_is(type, "application/json") && !call->upstream->service.dialect->json_is_stream) {
         call->body = BODY_DOCUMENT;
@@ -225,7 +251,7 @@ static const struct http_response_calls response_calls = {NULL, head_came, body_
 int upstream_answer_begin(struct upstream_call *call)
 {
     upstream_answer_free(call);
-    call->has_head = call->reusable = false;
+    call->has_head = call->reusable = call->page = false;
     call->body = BODY_STREAM;
     call->status = 0;
     call->outcome = (struct upstream_outcome){.retry_after_s = -1};
@@ -297,6 +323,10 @@ void upstream_answer_free(struct upstream_call *call)
     if (call->reader) {
         const struct dialect_counts *counts = dialect_counts(call->reader);
 
+        if (call->trace && call->upstream) {
+            call->trace->counts = *counts;
+            call->trace->has_counts = true;
+        }
         if (call->upstream) {
             call->upstream->counts.comments += counts->comments;
             call->upstream->counts.missing_done += counts->missing_done;
@@ -306,4 +336,5 @@ void upstream_answer_free(struct upstream_call *call)
         call->reader = NULL;
     }
     umbel_out_free(&call->collected);
+    http_response_end(&call->response);
 }

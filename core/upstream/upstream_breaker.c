@@ -35,3 +35,10 @@ void breaker_gone(struct upstream_breaker *breaker)
 {
     breaker->probing = false;
 }
+
+const char *breaker_state_text(const struct upstream_breaker *breaker, uint64_t now_ns)
+{
+    if (breaker->open_ms == 0)
+        return "closed";
+    return breaker->probing || now_ns - breaker->opened_ns >= breaker->open_ms * CLOCK_MS ? "half" : "open";
+}

@@ -27,4 +27,7 @@ void breaker_good(struct upstream_breaker *breaker);
 bool breaker_bad(struct upstream_breaker *breaker, uint64_t now_ns);
 void breaker_gone(struct upstream_breaker *breaker);
 
+/* breaker_state_text - "closed", "open", or "half" once a probe may go or is on its way.  For lists: changes nothing. */
+const char *breaker_state_text(const struct upstream_breaker *breaker, uint64_t now_ns);
+
 #endif

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +37,7 @@ static void detach(struct upstream_call *call)
 
 void upstream_call_drop(struct upstream_call *call)
 {
+    upstream_record_end(call, true);
     detach(call);
     call->upstream->counts.cancelled++;
     if (call->inside)
@@ -59,8 +61,10 @@ void upstream_call_conclude(struct upstream_call *call)
     struct upstream *upstream = call->upstream;
     const struct upstream_outcome *outcome = &call->outcome;
 
+    upstream_call_trace(call); /* before the connection goes */
+    upstream_record_end(call, false);
     /* A finished response on a quiet connection: the next call may use it. */
-    if (call->conn && call->reusable && http_response_is_over(&call->response) && upstream_conn_is_quiet(call->conn)) {
+    if (call->conn && call->reusable && !upstream->retired && http_response_is_over(&call->response) && upstream_conn_is_quiet(call->conn)) {
         upstream_conn_pause(call->conn, false);
         upstream_pool_put(&upstream->pool, call->conn);
         call->conn = NULL;
@@ -85,6 +89,32 @@ bool upstream_call_may_retry(const struct upstream_call *call, int64_t *ret_afte
     return call->outcome.retryable;
 }
 
+bool upstream_call_ran_out(const struct upstream_call *call)
+{
+    return call->outcome.ran_out;
+}
+
+/* What is known of the connection; trouble "": nothing new. */
+static void trace_connection(struct upstream_call *call, const char *trouble)
+{
+    struct upstream_trace *trace = call->trace;
+
+    if (!trace)
+        return;
+    trace->ended_ns = clock_now_ns();
+    if (call->conn) {
+        trace->times = call->conn->times;
+        tls_session_facts(call->conn->tls, &trace->tls);
+    }
+    if (*trouble)
+        snprintf(trace->trouble, sizeof trace->trouble, "%s", trouble);
+}
+
+void upstream_call_trace(struct upstream_call *call)
+{
+    trace_connection(call, "");
+}
+
 /* ---- time ---- */
 
 /* The limit that holds in this phase. */
@@ -104,6 +134,8 @@ static void set_timer(struct upstream_call *call)
 
 static void give_up(struct upstream_call *call, const char *text)
 {
+    if (call->phase >= CALL_ASKED)
+        call->record.how = RECORD_TIME;
     call->inside = true;
     upstream_answer_give_up(call, text);
     call->inside = false;
@@ -129,6 +161,7 @@ static void total_fired(struct uring_timer *timer)
 {
     struct upstream_call *call = list_entry(timer, struct upstream_call, total);
 
+    call->outcome.ran_out = true;
     give_up(call, call->phase == CALL_WAITING ? "no room at the model service in time" : "the answer took longer than it may");
 }
 
@@ -145,10 +178,16 @@ static void open_fresh(struct upstream_call *call)
     struct upstream *upstream = call->upstream;
 
     call->phase = CALL_CONNECTING;
+    call->record.how = RECORD_UNREACHED;
     call->reused = false;
-    if (upstream_conn_open(upstream->loop, upstream->resolver, &upstream->url, upstream->tls_context, upstream->connect_ns,
-                           &conn_ops, call, &call->conn) < 0)
+    if (upstream_conn_open(upstream->loop, upstream->resolver, &upstream->route, upstream->connect_ns, &conn_ops, call, &call->conn) < 0)
         begin_failed(call);
+}
+
+static void tell(struct upstream_call *call, enum upstream_note note, uint64_t number)
+{
+    if (call->ops->note && !call->over && call->upstream)
+        call->ops->note(call->owner, note, upstream_name(call->upstream), number);
 }
 
 /* Sends the request on a ready connection.  0 or -errno. */
@@ -162,6 +201,10 @@ static int ask(struct upstream_call *call)
         return r;
     call->upstream->counts.bytes_out += call->request.size;
     call->phase = CALL_ASKED;
+    call->record.how = RECORD_DECIDED;
+    if (call->trace)
+        call->trace->asked_ns = clock_now_ns();
+    tell(call, UPSTREAM_ASKED, call->reused);
     if (call->paused)
         upstream_conn_pause(call->conn, true);
     set_timer(call);
@@ -172,12 +215,16 @@ void upstream_call_begin(struct upstream_call *call)
 {
     call->begun_ns = uring_loop_now_ns(call->upstream->loop);
     call->phase = CALL_CONNECTING;
-    call->conn = upstream_pool_take(&call->upstream->pool);
+    if (call->trace)
+        call->trace->begun_ns = clock_now_ns();
+    call->conn = call->trace ? NULL : upstream_pool_take(&call->upstream->pool);
     if (call->conn) {
         upstream_conn_set_owner(call->conn, &conn_ops, call);
         call->reused = true;
+        call->upstream->counts.reused++;
         if (ask(call) == 0)
             return;
+        call->upstream->counts.resent++;
         upstream_conn_close(call->conn);
         call->conn = NULL;
     }
@@ -215,8 +262,13 @@ static void conn_received(void *owner, const char *bytes, size_t size)
     bool ended;
 
     call->upstream->counts.bytes_in += size;
+    if (call->arrival_ns == 0)
+        tell(call, UPSTREAM_REPLIES, 0);
     call->arrival_ns = uring_loop_now_ns(call->upstream->loop);
+    if (call->trace && call->trace->first_byte_ns == 0)
+        call->trace->first_byte_ns = clock_now_ns();
     call->reused = false;
+    upstream_record_bytes(call, bytes, size);
     call->inside = true;
     ended = upstream_answer_feed(call, bytes, size);
     call->inside = false;
@@ -234,8 +286,12 @@ static void connect_failed(struct upstream_call *call, const struct upstream_end
 
     call->upstream->counts.connect_errors++;
     call->upstream->counts.timeouts += late;
+    trace_connection(call, end->text);
     upstream_complain(call->upstream, COMPLAINT_CONNECT, "%s", end->text);
-    upstream_fail(call, late ? UMBEL_ERROR_TIMEOUT : UMBEL_ERROR_UPSTREAM, true, "the model service cannot be reached");
+    if (end->refused)
+        upstream_fail(call, UMBEL_ERROR_UPSTREAM, true, "the proxy refused a connection to the model service (HTTP %u)", end->refused);
+    else
+        upstream_fail(call, late ? UMBEL_ERROR_TIMEOUT : UMBEL_ERROR_UPSTREAM, true, "the model service cannot be reached");
     upstream_call_conclude(call);
 }
 
@@ -252,10 +308,14 @@ static void conn_closed(void *owner, const struct upstream_end *end)
         upstream_conn_close(call->conn);
         call->conn = NULL;
         uring_timer_clear(call->upstream->loop, &call->timer);
+        call->upstream->counts.resent++;
         open_fresh(call);
         return;
     }
+    trace_connection(call, end->error < 0 || !call->has_head ? end->text : "");
     call->arrival_ns = uring_loop_now_ns(call->upstream->loop);
+    call->record.how = RECORD_CLOSED;
+    call->record.clean = end->clean;
     call->inside = true;
     upstream_answer_end(call, end->clean, end->text);
     call->inside = false;
@@ -271,6 +331,12 @@ static const struct upstream_conn_ops conn_ops = {conn_ready, conn_received, con
 
 int upstream_call_start(struct upstream *upstream, const struct upstream_question *question, const struct upstream_call_ops *ops,
                         void *owner, struct upstream_call **ret_call, struct why *why)
+{
+    return upstream_call_start_traced(upstream, question, ops, owner, NULL, ret_call, why);
+}
+
+int upstream_call_start_traced(struct upstream *upstream, const struct upstream_question *question, const struct upstream_call_ops *ops,
+                               void *owner, struct upstream_trace *trace, struct upstream_call **ret_call, struct why *why)
 {
     struct upstream_call *call;
     bool room = upstream->counts.active < upstream->max_concurrent;
@@ -292,9 +358,13 @@ int upstream_call_start(struct upstream *upstream, const struct upstream_questio
     call->upstream = upstream;
     call->ops = ops;
     call->owner = owner;
+    call->trace = trace;
+    if (trace)
+        *trace = (struct upstream_trace){.started_ns = clock_now_ns()};
     call->timer.fired = timer_fired;
     call->total.fired = total_fired;
     call->outcome.retry_after_s = -1;
+    upstream_record_call(call, question);
     upstream->counts.started++;
     upstream->counts.waiting++;
     list_append(&upstream->waiting, &call->link);

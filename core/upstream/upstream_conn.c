@@ -1,16 +1,11 @@
 #include "core/upstream/upstream_conn.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/clock.h"
-
-#define SEND_LIMIT ((size_t)24 << 20)   /* the largest request, its TLS overhead, and a margin */
-#define ATTEMPT_MIN_NS (250 * CLOCK_MS) /* an address gets at least so long before the next one is tried */
+#define SEND_LIMIT ((size_t)24 << 20) /* the largest request, its TLS overhead, and a margin */
 
 static const struct uring_socket_ops socket_ops;
 
@@ -18,10 +13,18 @@ static void conn_free(struct upstream_conn *conn)
 {
     uring_timer_clear(conn->loop, &conn->timer);
     upstream_resolver_forget(&conn->lookup);
+    upstream_dial_free(conn->dial);
     uring_socket_close(conn->socket);
+    upstream_tunnel_free(conn->tunnel);
     tls_session_free(conn->tls);
-    free(conn->answer);
     free(conn);
+}
+
+static void stop_connecting(struct upstream_conn *conn)
+{
+    upstream_resolver_forget(&conn->lookup);
+    upstream_dial_free(conn->dial);
+    conn->dial = NULL;
 }
 
 void upstream_conn_close(struct upstream_conn *conn)
@@ -38,6 +41,7 @@ void upstream_conn_close(struct upstream_conn *conn)
     /* The peer must notice now; the memory goes when the callback has returned. */
     conn->doomed = true;
     uring_timer_clear(conn->loop, &conn->timer);
+    stop_connecting(conn);
     uring_socket_close(conn->socket);
     conn->socket = NULL;
 }
@@ -56,12 +60,14 @@ static void leave(struct upstream_conn *conn)
 /* The one `closed`. */
 static void tell_closed(struct upstream_conn *conn, int error, bool clean)
 {
-    struct upstream_end end = {error, clean, conn->ready, conn->why.text};
+    unsigned status = conn->tunnel ? conn->tunnel->status : 0;
+    struct upstream_end end = {error, status, clean, conn->ready, conn->why.text};
 
     if (conn->over)
         return;
     conn->over = true;
     uring_timer_clear(conn->loop, &conn->timer);
+    stop_connecting(conn);
     uring_socket_close(conn->socket);
     conn->socket = NULL;
     conn->ops->closed(conn->owner, &end);
@@ -69,61 +75,36 @@ static void tell_closed(struct upstream_conn *conn, int error, bool clean)
 
 /* ---- becoming ready ---- */
 
-static const char *address_text(const struct upstream_address *address, char text[INET6_ADDRSTRLEN])
-{
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)&address->address;
-    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)&address->address;
-    const void *bytes = v4->sin_family == AF_INET ? (const void *)&v4->sin_addr : (const void *)&v6->sin6_addr;
+static const struct upstream_dial_ops dial_ops;
 
-    return inet_ntop(v4->sin_family, bytes, text, INET6_ADDRSTRLEN) ? text : "?";
+/* Where the connection itself goes: the proxy, or the service. */
+static const char *next_host(const struct upstream_conn *conn)
+{
+    return conn->route->proxy ? conn->route->proxy->host : conn->route->url->host;
 }
 
-static void set_port(struct sockaddr_storage *address, uint16_t port)
+static uint16_t next_port(const struct upstream_conn *conn)
 {
-    if (address->ss_family == AF_INET)
-        ((struct sockaddr_in *)(void *)address)->sin_port = htons(port);
-    else
-        ((struct sockaddr_in6 *)(void *)address)->sin6_port = htons(port);
+    return conn->route->proxy ? conn->route->proxy->port : conn->route->url->port;
 }
 
-/* The time that is left is shared by the addresses that are left, so that one that never answers leaves some for the next. */
-static uint64_t attempt_limit_ns(const struct upstream_conn *conn)
+static void explain_connect(struct upstream_conn *conn, int error, const char *address)
 {
-    uint64_t now_ns = uring_loop_now_ns(conn->loop), share_ns;
-
-    if (conn->ready_by_ns == 0 || conn->next_address + 1 == conn->answer->count)
-        return 0; /* the last one has until the connection's own timer */
-    share_ns = conn->ready_by_ns > now_ns ? (conn->ready_by_ns - now_ns) / (conn->answer->count - conn->next_address) : 0;
-    return share_ns > ATTEMPT_MIN_NS ? share_ns : ATTEMPT_MIN_NS;
+    why_errno(&conn->why, -error, "cannot connect to %s%s port %u (%s)", conn->route->proxy ? "the proxy " : "", next_host(conn),
+              (unsigned)next_port(conn), address);
 }
 
-/* Begins with the next address whose attempt can be begun.  Returns 0 or the last -errno when there is none. */
-static int try_next_address(struct upstream_conn *conn)
+/* 0 or -errno with words. */
+static int start_dial(struct upstream_conn *conn, const struct upstream_answer *answer)
 {
-    int r = -EADDRNOTAVAIL;
+    char address[DIAL_TEXT_MAX];
 
-    while (conn->next_address < conn->answer->count) {
-        struct upstream_address *address = &conn->answer->address[conn->next_address];
-        uint64_t limit_ns = attempt_limit_ns(conn);
+    conn->times.resolved_ns = clock_now_ns();
+    int r = upstream_dial_start(conn->loop, answer, next_port(conn), DIAL_STAGGER_NS, &dial_ops, conn, &conn->dial, address);
 
-        conn->next_address++;
-        set_port(&address->address, conn->url->port);
-        r = uring_socket_connect(conn->loop, (const struct sockaddr *)&address->address, address->size, limit_ns, &socket_ops,
-                                 conn, &conn->socket);
-        if (r == 0) {
-            uring_socket_set_send_limit(conn->socket, SEND_LIMIT);
-            return 0;
-        }
-    }
+    if (r < 0)
+        explain_connect(conn, r, address);
     return r;
-}
-
-static void explain_connect(struct upstream_conn *conn, int error)
-{
-    char text[INET6_ADDRSTRLEN];
-
-    why_errno(&conn->why, -error, "cannot connect to %s port %u (%s)", conn->url->host, (unsigned)conn->url->port,
-              address_text(&conn->answer->address[conn->next_address - 1], text));
 }
 
 static void found(struct upstream_lookup *lookup, const struct upstream_answer *answer)
@@ -132,18 +113,31 @@ static void found(struct upstream_lookup *lookup, const struct upstream_answer *
     int r;
 
     enter(conn);
-    if (answer->error != 0) {
-        why_set(&conn->why, -EHOSTUNREACH, "cannot look up %s: %s", conn->url->host, gai_strerror(answer->error));
-        tell_closed(conn, -EHOSTUNREACH, false);
-    } else {
-        *conn->answer = *answer;
-        r = try_next_address(conn);
-        if (r < 0) {
-            explain_connect(conn, r);
-            tell_closed(conn, r, false);
-        }
-    }
+    if (answer->error != 0)
+        r = why_set(&conn->why, -EHOSTUNREACH, "cannot look up %s%s: %s", conn->route->proxy ? "the proxy " : "", next_host(conn),
+                    gai_strerror(answer->error));
+    else
+        r = start_dial(conn, answer);
+    if (r < 0)
+        tell_closed(conn, r, false);
     leave(conn);
+}
+
+/* What was being waited for when the time was up. */
+static void explain_late(struct upstream_conn *conn)
+{
+    const char *host = conn->route->url->host;
+    unsigned port = conn->route->url->port;
+
+    if (conn->tunnel)
+        why_set(&conn->why, -ETIMEDOUT, "the proxy %s did not open a way to %s port %u in time", conn->route->proxy->name, host,
+                port);
+    else if (conn->tls)
+        why_set(&conn->why, -ETIMEDOUT, "no TLS handshake with %s port %u in time", host, port);
+    else if (conn->route->proxy)
+        why_set(&conn->why, -ETIMEDOUT, "no connection to the proxy %s in time", conn->route->proxy->name);
+    else
+        why_set(&conn->why, -ETIMEDOUT, "no connection to %s port %u in time", host, port);
 }
 
 static void timer_fired(struct uring_timer *timer)
@@ -152,17 +146,16 @@ static void timer_fired(struct uring_timer *timer)
 
     enter(conn);
     if (conn->begin_error == 0)
-        why_set(&conn->why, -ETIMEDOUT, "no connection to %s port %u in time", conn->url->host, (unsigned)conn->url->port);
+        explain_late(conn);
     tell_closed(conn, conn->begin_error < 0 ? conn->begin_error : -ETIMEDOUT, false);
     leave(conn);
 }
 
 static void become_ready(struct upstream_conn *conn)
 {
+    conn->times.ready_ns = clock_now_ns();
     conn->ready = true;
     uring_timer_clear(conn->loop, &conn->timer);
-    free(conn->answer);
-    conn->answer = NULL;
     conn->ops->ready(conn->owner);
 }
 
@@ -199,7 +192,7 @@ static void feed_tls(struct upstream_conn *conn, const char *bytes, size_t size)
         return;
     sent = flush_tls(conn); /* after an error too: an alert tells the peer why */
     if (r >= 0 && sent < 0)
-        r = why_errno(&conn->why, -sent, "cannot send to %s", conn->url->host);
+        r = why_errno(&conn->why, -sent, "cannot send to %s", conn->route->url->host);
     if (r < 0) {
         /* The alert is worth a moment. */
         uring_socket_close_after_send(conn->socket);
@@ -210,27 +203,67 @@ static void feed_tls(struct upstream_conn *conn, const char *bytes, size_t size)
     if (!conn->ready && tls_session_is_ready(conn->tls))
         become_ready(conn);
     if (r == 1 && !conn->over) {
-        why_set(&conn->why, 0, "%s port %u closed the connection", conn->url->host, (unsigned)conn->url->port);
+        why_set(&conn->why, 0, "%s port %u closed the connection", conn->route->url->host, (unsigned)conn->route->url->port);
         tell_closed(conn, 0, true);
     }
 }
 
-static void socket_connected(void *owner)
+/* The way to the service is open. */
+static void begin_service(struct upstream_conn *conn)
 {
-    struct upstream_conn *conn = owner;
     int r;
 
-    enter(conn);
-    if (!conn->tls_context) {
+    conn->times.opened_ns = clock_now_ns();
+    if (!conn->route->tls) {
         become_ready(conn);
-    } else {
-        r = tls_session_create(conn->tls_context, conn->url->host, &conn->tls, &conn->why);
-        if (r < 0)
-            tell_closed(conn, r, false);
-        else
-            feed_tls(conn, NULL, 0);
+        return;
     }
-    leave(conn);
+    r = tls_session_create(conn->route->tls, conn->route->url->host, &conn->tls, &conn->why);
+    if (r < 0)
+        tell_closed(conn, r, false);
+    else
+        feed_tls(conn, NULL, 0);
+}
+
+/* 0 or -errno with words. */
+static int ask_proxy(struct upstream_conn *conn)
+{
+    struct umbel_out request = {0};
+    int r = -ENOMEM;
+
+    conn->tunnel = upstream_tunnel_create(conn->route->proxy, conn->route->url);
+    if (conn->tunnel)
+        r = upstream_tunnel_request(conn->tunnel, &request);
+    if (r == 0)
+        r = uring_socket_send(conn->socket, request.data, request.size);
+    if (request.data)
+        explicit_bzero(request.data, request.size);
+    umbel_out_free(&request);
+    return r < 0 ? why_errno(&conn->why, -r, "the proxy %s cannot be asked", conn->route->proxy->name) : 0;
+}
+
+static void deliver(struct upstream_conn *conn, const char *bytes, size_t size)
+{
+    if (conn->tls)
+        feed_tls(conn, bytes, size);
+    else
+        conn->ops->received(conn->owner, bytes, size);
+}
+
+static void proxy_said(struct upstream_conn *conn, const char *bytes, size_t size)
+{
+    size_t consumed = 0;
+    int r = upstream_tunnel_feed(conn->tunnel, bytes, size, &consumed, &conn->why);
+
+    if (r < 0)
+        tell_closed(conn, r, false);
+    if (r != 1)
+        return;
+    upstream_tunnel_free(conn->tunnel);
+    conn->tunnel = NULL;
+    begin_service(conn);
+    if (consumed < size && !conn->over) /* the service's first bytes, should it speak before it is spoken to */
+        deliver(conn, bytes + consumed, size - consumed);
 }
 
 static void socket_received(void *owner, const char *bytes, size_t size)
@@ -240,47 +273,76 @@ static void socket_received(void *owner, const char *bytes, size_t size)
     enter(conn);
     if (conn->over)
         ;
-    else if (conn->tls)
-        feed_tls(conn, bytes, size);
+    else if (conn->tunnel)
+        proxy_said(conn, bytes, size);
     else
-        conn->ops->received(conn->owner, bytes, size);
+        deliver(conn, bytes, size);
     leave(conn);
 }
 
-/* An address did not answer: the next one, else the end. */
-static void attempt_failed(struct upstream_conn *conn, int error)
+static void explain_end(struct upstream_conn *conn, int error, bool clean)
 {
-    int r;
+    const char *words = error < 0 ? strerror(-error) : NULL;
 
-    explain_connect(conn, error);
-    uring_socket_close(conn->socket);
-    conn->socket = NULL;
-    r = try_next_address(conn);
-    if (r < 0)
-        tell_closed(conn, error, false);
+    if (conn->tunnel)
+        why_set(&conn->why, error, "the proxy %s %s before it answered", conn->route->proxy->name,
+                words ? words : "closed the connection");
+    else
+        why_set(&conn->why, error, "%s port %u %s", conn->route->url->host, (unsigned)conn->route->url->port,
+                words         ? words
+                : conn->ready ? clean ? "closed the connection" : "closed the connection without TLS close_notify"
+                              : "closed the connection during the TLS handshake");
 }
 
 static void socket_closed(void *owner, int error)
 {
     struct upstream_conn *conn = owner;
-    bool connecting = conn->answer && !conn->tls;
+    bool clean = error == 0 && (!conn->tls || tls_session_peer_closed(conn->tls));
 
     enter(conn);
-    if (connecting) {
-        attempt_failed(conn, error < 0 ? error : -ECONNRESET);
-    } else {
-        bool clean = error == 0 && (!conn->tls || tls_session_peer_closed(conn->tls));
-
-        why_set(&conn->why, error, "%s port %u %s", conn->url->host, (unsigned)conn->url->port,
-                error < 0     ? strerror(-error)
-                : conn->ready ? clean ? "closed the connection" : "closed the connection without TLS close_notify"
-                              : "closed the connection during the TLS handshake");
-        tell_closed(conn, error == 0 && !conn->ready ? -ECONNRESET : error, clean);
-    }
+    explain_end(conn, error, clean);
+    tell_closed(conn, error == 0 && !conn->ready ? -ECONNRESET : error, clean);
     leave(conn);
 }
 
-static const struct uring_socket_ops socket_ops = {socket_connected, socket_received, NULL, socket_closed};
+static const struct uring_socket_ops socket_ops = {NULL, socket_received, NULL, socket_closed};
+
+static void dialled(void *owner, struct uring_socket *socket, const struct upstream_address *better)
+{
+    struct upstream_conn *conn = owner;
+    int r = 0;
+
+    enter(conn);
+    if (better)
+        upstream_resolver_prefer(conn->resolver, next_host(conn), better);
+    upstream_dial_free(conn->dial);
+    conn->dial = NULL;
+    conn->times.connected_ns = clock_now_ns();
+    conn->socket = socket;
+    uring_socket_set_owner(socket, &socket_ops, conn);
+    uring_socket_set_send_limit(socket, SEND_LIMIT);
+    if (!conn->route->proxy)
+        begin_service(conn);
+    else
+        r = ask_proxy(conn);
+    if (r < 0)
+        tell_closed(conn, r, false);
+    leave(conn);
+}
+
+static void not_dialled(void *owner, int error)
+{
+    struct upstream_conn *conn = owner;
+    char address[DIAL_TEXT_MAX];
+
+    enter(conn);
+    upstream_dial_text(conn->dial, address);
+    explain_connect(conn, error, address);
+    tell_closed(conn, error, false);
+    leave(conn);
+}
+
+static const struct upstream_dial_ops dial_ops = {dialled, not_dialled};
 
 int upstream_conn_send(struct upstream_conn *conn, const void *bytes, size_t size)
 {
@@ -296,36 +358,27 @@ int upstream_conn_send(struct upstream_conn *conn, const void *bytes, size_t siz
 
 /* ---- life ---- */
 
-int upstream_conn_open(struct uring_loop *loop, struct upstream_resolver *resolver, const struct upstream_url *url,
-                       struct tls_context *tls_context, uint64_t timeout_ns, const struct upstream_conn_ops *ops, void *owner,
-                       struct upstream_conn **ret_conn)
+int upstream_conn_open(struct uring_loop *loop, struct upstream_resolver *resolver, const struct upstream_route *route,
+                       uint64_t timeout_ns, const struct upstream_conn_ops *ops, void *owner, struct upstream_conn **ret_conn)
 {
     struct upstream_conn *conn = calloc(1, sizeof *conn);
-    struct upstream_answer *answer = calloc(1, sizeof *answer);
+    struct upstream_answer answer;
     int r;
 
-    if (!conn || !answer) {
-        free(conn);
-        free(answer);
+    if (!conn)
         return -ENOMEM;
-    }
     *conn = (struct upstream_conn){
-        .loop = loop, .url = url, .tls_context = tls_context, .ops = ops, .owner = owner, .answer = answer};
+        .loop = loop, .resolver = resolver, .route = route, .ops = ops, .owner = owner, .times.begun_ns = clock_now_ns()};
     conn->timer.fired = timer_fired;
     conn->lookup.found = found;
     list_init(&conn->link);
-    if (timeout_ns > 0) {
-        conn->ready_by_ns = uring_loop_now_ns(loop) + timeout_ns;
+    if (timeout_ns > 0)
         uring_timer_set(loop, &conn->timer, timeout_ns);
-    }
-    r = upstream_resolver_ask(resolver, url->host, &conn->lookup, answer);
-    if (r == 1) {
-        r = try_next_address(conn);
-        if (r < 0)
-            explain_connect(conn, r);
-    } else if (r < 0) {
-        why_errno(&conn->why, -r, "cannot look up %s", url->host);
-    }
+    r = upstream_resolver_ask(resolver, next_host(conn), &conn->lookup, &answer);
+    if (r == 1)
+        r = start_dial(conn, &answer);
+    else if (r < 0)
+        why_errno(&conn->why, -r, "cannot look up %s", next_host(conn));
     if (r < 0) {
         conn->begin_error = r;
         uring_timer_set(loop, &conn->timer, 0); /* `closed` must not come inside this function */

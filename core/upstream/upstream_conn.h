@@ -1,7 +1,7 @@
 /* upstream/upstream_conn.h - internal to the module: one connection to a service: look-up, connecting, TLS, then bytes in and
  * out.
  *
- *     open -> (looking up -> connecting, address by address -> TLS) -> ready -> received* -> closed
+ *     open -> (looking up -> connecting -> the proxy's CONNECT -> TLS) -> ready -> received* -> closed
  *
  * The owner may close it at any time, also inside a callback; after that no callback comes.  `closed` comes at most once, and the
  * owner still has to close. */
@@ -15,14 +15,25 @@
 #include "core/base/list.h"
 #include "core/base/why.h"
 #include "core/tls/tls_session.h"
+#include "core/upstream/upstream_dial.h"
 #include "core/upstream/upstream_resolver.h"
+#include "core/upstream/upstream_trace.h"
+#include "core/upstream/upstream_tunnel.h"
 #include "core/upstream/upstream_url.h"
 #include "core/uring/uring_loop.h"
 #include "core/uring/uring_socket.h"
 
+/* How a service is reached; the upstream's, which outlives its connections. */
+struct upstream_route {
+    const struct upstream_url *url;
+    const struct upstream_proxy *proxy; /* NULL: directly */
+    struct tls_context *tls;            /* NULL: clear text */
+};
+
 struct upstream_end {
-    int error;  /* 0: end of file; -ETIMEDOUT: not ready in time; else -errno */
-    bool clean; /* error 0 and, with TLS, after close_notify: nobody has cut the connection */
+    int error;        /* 0: end of file; -ETIMEDOUT: not ready in time; else -errno */
+    unsigned refused; /* not 0: the HTTP status with which the proxy refused */
+    bool clean;       /* error 0 and, with TLS, after close_notify: nobody has cut the connection */
     bool was_ready;
     const char *text; /* for the operator's log: what and where */
 };
@@ -35,18 +46,18 @@ struct upstream_conn_ops {
 
 struct upstream_conn {
     struct uring_loop *loop;
-    const struct upstream_url *url;  /* the upstream's, which outlives its connections */
-    struct tls_context *tls_context; /* NULL: clear text */
+    struct upstream_resolver *resolver;
+    const struct upstream_route *route;
     const struct upstream_conn_ops *ops;
     void *owner;
     struct list link;         /* in the pool while idle */
     struct uring_timer timer; /* the limit until it is ready; in the pool: how long it may idle */
-    uint64_t ready_by_ns;     /* 0: no limit */
     struct upstream_lookup lookup;
-    struct upstream_answer *answer; /* addresses, until one is connected */
-    uint32_t next_address;
-    struct uring_socket *socket;
+    struct upstream_dial *dial;     /* while connecting */
+    struct uring_socket *socket;    /* from there on */
+    struct upstream_tunnel *tunnel; /* while the proxy is asked */
     struct tls_session *tls;
+    struct upstream_times times;
     struct why why;  /* of the last attempt */
     int begin_error; /* what upstream_conn_open could not begin, to be told later */
     bool ready, over;
@@ -55,9 +66,8 @@ struct upstream_conn {
 };
 
 /* upstream_conn_open - begins; everything that can go wrong but -ENOMEM is told by closed(), later.  timeout 0: none. */
-int upstream_conn_open(struct uring_loop *loop, struct upstream_resolver *resolver, const struct upstream_url *url,
-                       struct tls_context *tls_context, uint64_t timeout_ns, const struct upstream_conn_ops *ops, void *owner,
-                       struct upstream_conn **ret_conn);
+int upstream_conn_open(struct uring_loop *loop, struct upstream_resolver *resolver, const struct upstream_route *route,
+                       uint64_t timeout_ns, const struct upstream_conn_ops *ops, void *owner, struct upstream_conn **ret_conn);
 
 /* upstream_conn_send - queues bytes; once it is ready.  0 or -errno: the connection is of no use any more. */
 int upstream_conn_send(struct upstream_conn *conn, const void *bytes, size_t size);

@@ -21,6 +21,8 @@ struct upstream_dialect {
     const char *accept;        /* the type of the stream */
     const char *key;           /* the beginning of the header line that carries the key */
     const char *headers;       /* further whole lines */
+    const char *prefill_mark;  /* members of the message that is to be continued, each with a comma before it; NULL: none */
+    bool prefill_trimmed;      /* white space at its end is refused */
     bool json_is_stream;       /* a body of type application/json is a stream of objects, too: as lines, or as an array */
     /* Appends the body.  0; -EINVAL with words; what out has failed with is seen by the caller. */
     int (*put_body)(struct umbel_out *out, const struct dialect_quirks *quirks, const struct upstream_question *question, struct why *why);

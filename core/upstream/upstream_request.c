@@ -4,6 +4,8 @@
 #include <string.h>
 #include <umbel/version.h>
 
+#include "core/upstream/upstream_prefill.h"
+
 /* The longest head: a key, a path and a model whose every byte is written as three. */
 #define HEAD_MAX (UPSTREAM_KEY_MAX + UPSTREAM_PATH_MAX + 3u * UPSTREAM_MODEL_MAX + 2048u)
 
@@ -55,6 +57,23 @@ static void put_head(struct umbel_out *out, const struct upstream_dialect *diale
                      url->authority, *api_key ? dialect->key : "", api_key, *api_key ? "\r\n" : "", dialect->headers, dialect->accept, body_size);
 }
 
+/* The body of a question whose answer has begun elsewhere. */
+static int put_continued(struct umbel_out *body, const struct upstream_service *service, const struct upstream_question *question,
+                         struct why *why)
+{
+    struct umbel_out messages = {.limit = UPSTREAM_REQUEST_MAX};
+    struct upstream_question continued = *question;
+    int r = upstream_prefill(&messages, service->dialect, &service->quirks, question, why);
+
+    if (r == 0) {
+        continued.messages = messages.data;
+        continued.messages_size = messages.size;
+        r = service->dialect->put_body(body, &service->quirks, &continued, why);
+    }
+    umbel_out_free(&messages);
+    return r;
+}
+
 int upstream_request_build(struct umbel_out *out, const struct upstream_service *service, const struct upstream_url *url, const char *api_key,
                            const struct upstream_question *question, struct why *why)
 {
@@ -65,7 +84,10 @@ int upstream_request_build(struct umbel_out *out, const struct upstream_service 
         return why_set(why, -EMSGSIZE, "the question is over %zu bytes", UPSTREAM_REQUEST_MAX);
     if (strstr(service->dialect->path, "%s") && strlen(question->model) > UPSTREAM_MODEL_MAX)
         return why_set(why, -EINVAL, "the model's name is over %u bytes", UPSTREAM_MODEL_MAX);
-    r = service->dialect->put_body(&body, &service->quirks, question, why);
+    if (question->so_far)
+        r = put_continued(&body, service, question, why);
+    else
+        r = service->dialect->put_body(&body, &service->quirks, question, why);
     out->limit = UPSTREAM_REQUEST_MAX;
     /* Room for all of it first: a buffer that grows leaves copies of the key behind. */
     if (r == 0 && !body.failed && umbel_out_reserve(out, HEAD_MAX + body.size)) {

@@ -269,6 +269,7 @@ const struct upstream_dialect upstream_anthropic = {
     .path = "/messages",
     .accept = "text/event-stream",
     .key = "x-api-key: ",
+    .prefill_trimmed = true,
     .headers = "anthropic-version: 2023-06-01\r\n",
     .put_body = put_body,
 };

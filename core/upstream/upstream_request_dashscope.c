@@ -9,7 +9,8 @@ static int put_message(struct umbel_out *out, const struct umbel_json *value, st
 {
     static const char *const roles[] = {[UPSTREAM_SYSTEM] = "system", [UPSTREAM_USER] = "user", [UPSTREAM_ASSISTANT] = "assistant",
                                         [UPSTREAM_TOOL] = "tool"};
-    static const struct upstream_rename same[] = {{"tool_calls", "tool_calls"}, {"tool_call_id", "tool_call_id"}, {"name", "name"}};
+    static const struct upstream_rename same[] = {{"tool_calls", "tool_calls"}, {"tool_call_id", "tool_call_id"}, {"name", "name"},
+                                                 {"partial", "partial"}};
     struct umbel_out text = {.limit = out->limit};
     struct upstream_list message = {.out = out};
     int r = upstream_put_text(&text, umbel_json_member(value, "content"), why);
@@ -78,5 +79,6 @@ const struct upstream_dialect upstream_dashscope = {
     .accept = "text/event-stream",
     .key = "Authorization: Bearer ",
     .headers = "X-DashScope-SSE: enable\r\n",
+    .prefill_mark = ",\"partial\":true",
     .put_body = put_body,
 };

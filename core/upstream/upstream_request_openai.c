@@ -100,6 +100,8 @@ static int put_body(struct umbel_out *out, const struct dialect_quirks *quirks, 
     umbel_out_text(out, ",\"stream\":true");
     if (quirks->stream_options)
         umbel_out_text(out, ",\"stream_options\":{\"include_usage\":true}");
+    if (quirks->prefill_final && question->so_far)
+        umbel_out_text(out, ",\"continue_final_message\":true,\"add_generation_prompt\":false");
     if (question->parameters) {
         int r = put_parameters(out, question, why);
 

@@ -1,6 +1,5 @@
 #include "core/upstream/upstream_resolver.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <pthread.h>
@@ -34,11 +33,13 @@ struct shared {
 
 /* What is known about one name; loop thread only. */
 struct name {
+    struct uring_loop *loop;
     char host[UPSTREAM_HOST_MAX + 1];
     bool used, asking;
     uint64_t fresh_until_ns, used_ns;
     struct upstream_answer answer; /* the last good one; count 0: none */
     struct list waiting;           /* upstream_lookup.link */
+    struct uring_timer late;       /* set while they wait and there is an old answer */
 };
 
 struct upstream_resolver {
@@ -51,32 +52,6 @@ struct upstream_resolver {
 
 /* ---- the thread ---- */
 
-/* The system gives its preferred family first, often all of it; a family that does not work must not use up all attempts. */
-static void take_turns(struct upstream_answer *answer, const struct addrinfo *list)
-{
-    const struct addrinfo *first = list, *other = list;
-    int family = list->ai_family;
-
-    while ((first || other) && answer->count < RESOLVER_ADDRESSES_MAX) {
-        const struct addrinfo **turn;
-
-        while (first && first->ai_family != family)
-            first = first->ai_next;
-        while (other && other->ai_family == family)
-            other = other->ai_next;
-        turn = (answer->count % 2 == 0 && first) || !other ? &first : &other;
-        if (!*turn)
-            break;
-        if ((*turn)->ai_addrlen <= sizeof answer->address[0].address) {
-            struct upstream_address *address = &answer->address[answer->count++];
-
-            memcpy(&address->address, (*turn)->ai_addr, (*turn)->ai_addrlen);
-            address->size = (*turn)->ai_addrlen;
-        }
-        *turn = (*turn)->ai_next;
-    }
-}
-
 static void ask_system(const char *host, struct upstream_answer *ret_answer)
 {
     /* Not AI_ADDRCONFIG: it hides `localhost` on a machine without a network; a family that is not there fails at once anyway. */
@@ -85,7 +60,7 @@ static void ask_system(const char *host, struct upstream_answer *ret_answer)
     ret_answer->error = getaddrinfo(host, NULL, &hints, &list);
     if (ret_answer->error != 0)
         return;
-    take_turns(ret_answer, list);
+    upstream_answer_take(ret_answer, list);
     freeaddrinfo(list);
     if (ret_answer->count == 0)
         ret_answer->error = EAI_NODATA;
@@ -156,6 +131,27 @@ static struct name *find_name(struct upstream_resolver *resolver, const char *ho
     return NULL;
 }
 
+static void tell(struct name *name, const struct upstream_answer *answer)
+{
+    while (!list_is_empty(&name->waiting)) {
+        struct upstream_lookup *lookup = list_entry(name->waiting.next, struct upstream_lookup, link);
+
+        list_remove(&lookup->link);
+        lookup->found(lookup, answer);
+    }
+}
+
+/* Who has an old answer does not wait for a name server that is silent. */
+static void too_late(struct uring_timer *timer)
+{
+    struct name *name = list_entry(timer, struct name, late);
+    struct upstream_answer answer = name->answer;
+
+    log_warn("%s is still being looked up: going on with the addresses known before", name->host);
+    name->fresh_until_ns = uring_loop_now_ns(name->loop) + RESOLVER_RETRY_S * CLOCK_S;
+    tell(name, &answer);
+}
+
 /* A free place, or that of the name not asked for longest.  NULL: all are being asked for right now. */
 static struct name *make_name(struct upstream_resolver *resolver, const char *host)
 {
@@ -178,18 +174,10 @@ static struct name *make_name(struct upstream_resolver *resolver, const char *ho
     memset(place, 0, sizeof *place);
     strcpy(place->host, host);
     place->used = true;
+    place->loop = resolver->loop;
+    place->late.fired = too_late;
     list_init(&place->waiting);
     return place;
-}
-
-static void tell(struct name *name, const struct upstream_answer *answer)
-{
-    while (!list_is_empty(&name->waiting)) {
-        struct upstream_lookup *lookup = list_entry(name->waiting.next, struct upstream_lookup, link);
-
-        list_remove(&lookup->link);
-        lookup->found(lookup, answer);
-    }
 }
 
 static void take_answer(struct upstream_resolver *resolver, const struct job *job)
@@ -201,6 +189,7 @@ static void take_answer(struct upstream_resolver *resolver, const struct job *jo
     if (!name)
         return;
     name->asking = false;
+    uring_timer_clear(resolver->loop, &name->late);
     if (answer.error == 0) {
         name->answer = answer;
         name->fresh_until_ns = now_ns + RESOLVER_FRESH_S * CLOCK_S;
@@ -238,25 +227,6 @@ static void answers_came(void *owner, int fd)
     }
 }
 
-static bool read_number(const char *host, struct upstream_answer *ret_answer)
-{
-    struct sockaddr_in v4 = {.sin_family = AF_INET};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
-
-    memset(ret_answer, 0, sizeof *ret_answer);
-    if (inet_pton(AF_INET, host, &v4.sin_addr) == 1) {
-        memcpy(&ret_answer->address[0].address, &v4, sizeof v4);
-        ret_answer->address[0].size = sizeof v4;
-    } else if (inet_pton(AF_INET6, host, &v6.sin6_addr) == 1) {
-        memcpy(&ret_answer->address[0].address, &v6, sizeof v6);
-        ret_answer->address[0].size = sizeof v6;
-    } else {
-        return false;
-    }
-    ret_answer->count = 1;
-    return true;
-}
-
 int upstream_resolver_ask(struct upstream_resolver *resolver, const char *host, struct upstream_lookup *lookup,
                           struct upstream_answer *ret_answer)
 {
@@ -265,7 +235,7 @@ int upstream_resolver_ask(struct upstream_resolver *resolver, const char *host, 
     struct job *job;
 
     list_init(&lookup->link);
-    if (read_number(host, ret_answer))
+    if (upstream_answer_from_number(ret_answer, host))
         return 1;
     name = find_name(resolver, host);
     if (!name)
@@ -289,7 +259,17 @@ int upstream_resolver_ask(struct upstream_resolver *resolver, const char *host, 
         name->asking = true;
     }
     list_append(&name->waiting, &lookup->link);
+    if (name->answer.count > 0 && !uring_timer_is_set(&name->late))
+        uring_timer_set(resolver->loop, &name->late, RESOLVER_PATIENCE_NS);
     return 0;
+}
+
+void upstream_resolver_prefer(struct upstream_resolver *resolver, const char *host, const struct upstream_address *address)
+{
+    struct name *name = find_name(resolver, host);
+
+    if (name)
+        upstream_answer_prefer(&name->answer, address);
 }
 
 void upstream_resolver_forget(struct upstream_lookup *lookup)
@@ -375,6 +355,8 @@ void upstream_resolver_free(struct upstream_resolver *resolver)
     if (!resolver)
         return;
     shared = resolver->shared;
+    for (size_t i = 0; i < RESOLVER_NAMES_MAX; i++)
+        uring_timer_clear(resolver->loop, &resolver->names[i].late);
     uring_watch_close(resolver->watch);
     pthread_mutex_lock(&shared->lock);
     shared->stop = true;

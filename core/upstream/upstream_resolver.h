@@ -1,32 +1,22 @@
 /* upstream/upstream_resolver.h - internal to the module: names to addresses without blocking the loop.
  *
  * One thread calls getaddrinfo; questions go to it by a queue, answers come back by a list and an eventfd.  Answers are kept for
- * 60 s; when a later look-up fails the old answer goes on being used.  Bounds: RESOLVER_NAMES_MAX names, each asked for at most
- * once at a time. */
+ * 60 s; when a later look-up fails, or takes longer than RESOLVER_PATIENCE, the old answer goes on being used.  Bounds:
+ * RESOLVER_NAMES_MAX names, each asked for at most once at a time; who waits is embedded in who asks. */
 #ifndef UPSTREAM_RESOLVER_H
 #define UPSTREAM_RESOLVER_H
 
 #include <stdint.h>
-#include <sys/socket.h>
 
+#include "core/base/clock.h"
 #include "core/base/list.h"
 #include "core/upstream/upstream.h"
+#include "core/upstream/upstream_address.h"
 
-#define RESOLVER_ADDRESSES_MAX 8u
 #define RESOLVER_NAMES_MAX 256u
-#define RESOLVER_FRESH_S 60u /* an answer is used without asking again */
-#define RESOLVER_RETRY_S 5u  /* ... after a failure that an old answer covered */
-
-struct upstream_address {
-    struct sockaddr_storage address; /* port 0 */
-    socklen_t size;
-};
-
-struct upstream_answer {
-    int error; /* 0, or what getaddrinfo said (EAI_*): gai_strerror */
-    uint32_t count;
-    struct upstream_address address[RESOLVER_ADDRESSES_MAX]; /* in the order to try them: families take turns */
-};
+#define RESOLVER_FRESH_S 60u               /* an answer is used without asking again */
+#define RESOLVER_RETRY_S 5u                /* ... after a failure that an old answer covered */
+#define RESOLVER_PATIENCE_NS (1 * CLOCK_S) /* for a look-up while an old answer is at hand */
 
 /* A question, embedded in who asks it. */
 struct upstream_lookup {
@@ -39,6 +29,9 @@ struct upstream_lookup {
 int upstream_resolver_ask(struct upstream_resolver *resolver, const char *host, struct upstream_lookup *lookup,
                           struct upstream_answer *ret_answer);
 void upstream_resolver_forget(struct upstream_lookup *lookup); /* found will not be called; fine when nothing was asked */
+
+/* upstream_resolver_prefer - this address was better than those before it: it comes first until the name is looked up again. */
+void upstream_resolver_prefer(struct upstream_resolver *resolver, const char *host, const struct upstream_address *address);
 
 /* upstream_resolver_expire - every name is asked for anew at its next use; the old answers stay for when that fails. */
 void upstream_resolver_expire(struct upstream_resolver *resolver);

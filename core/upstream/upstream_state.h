@@ -22,7 +22,9 @@
 #include "core/upstream/upstream.h"
 #include "core/upstream/upstream_conn.h"
 #include "core/upstream/upstream_pool.h"
+#include "core/upstream/upstream_record.h"
 #include "core/upstream/upstream_request.h"
+#include "core/upstream/upstream_trace.h"
 #include "core/upstream/upstream_url.h"
 
 #define UPSTREAM_TEXT_MAX DIALECT_TEXT_MAX
@@ -38,10 +40,15 @@ struct upstream {
     struct upstream_url url;
     struct upstream_service service; /* what it speaks */
     struct tls_context *tls_context; /* NULL: http:// */
+    struct upstream_proxy *proxy;    /* NULL: directly */
+    struct upstream_route route;     /* the three above, as a connection wants them */
     uint32_t max_concurrent, queue, answer_max_bytes;
     uint64_t connect_ns, first_token_ns, idle_ns, total_ns; /* 0: no limit */
     struct upstream_pool pool;
+    bool probed;  /* by upstream_probe.c, now */
+    bool retired; /* connections are not kept */
     struct list running, waiting; /* upstream_call.link */
+    const struct upstream_recorder *recorder; /* NULL: none */
     struct upstream_counts counts;
     uint64_t complained_ns[COMPLAINT_COUNT]; /* 0: never */
     uint64_t unsaid[COMPLAINT_COUNT];        /* complaints kept back since */
@@ -54,6 +61,7 @@ struct upstream_outcome {
     uint32_t verdict; /* UMBEL_VERDICT_*, 0: not known yet */
     uint32_t error;   /* UMBEL_ERROR_*, 0 when COMPLETE */
     bool retryable;
+    bool ran_out;           /* of its total time */
     int64_t retry_after_s; /* -1: not told */
     char text[UPSTREAM_TEXT_MAX + 1];
 };
@@ -77,11 +85,20 @@ struct upstream_call {
     enum call_body body;
     bool has_head, reusable; /* the response's head has come; the connection may be used after it */
     unsigned status;
+    bool page;                     /* REFUSAL: HTML */
     struct umbel_out collected;    /* DOCUMENT, REFUSAL: the body */
     struct dialect_reader *reader; /* STREAM, DOCUMENT */
     uint64_t answer_bytes;
     struct upstream_outcome outcome;
-    struct http_response response; /* last: large */
+    struct {                       /* what upstream_record.h is told */
+        const struct upstream_recorder *recorder;
+        uint64_t number; /* 0: it is not recorded */
+        enum upstream_record_how how;
+        bool clean;
+        struct upstream_digest digest;
+    } record;
+    struct upstream_trace *trace;  /* NULL, or borrowed: what is met is noted, and the connection is a fresh one */
+    struct http_response response;
 };
 
 /* upstream.c */
@@ -93,6 +110,17 @@ void upstream_complain(struct upstream *upstream, enum upstream_complaint compla
 void upstream_call_begin(struct upstream_call *call); /* waiting -> connecting; no callback comes from inside */
 void upstream_call_conclude(struct upstream_call *call);
 void upstream_call_drop(struct upstream_call *call); /* no callback; freed now, or when the callback it is in returns */
+
+/* upstream_call_start_traced - as upstream_call_start, with a trace (borrowed until the call has ended) or NULL. */
+int upstream_call_start_traced(struct upstream *upstream, const struct upstream_question *question, const struct upstream_call_ops *ops,
+                               void *owner, struct upstream_trace *trace, struct upstream_call **ret_call, struct why *why);
+
+void upstream_call_trace(struct upstream_call *call); /* brings its trace, if it has one, up to now */
+
+/* upstream_record.c.  Each does nothing when nobody records the call.  _end only once: later ones do nothing. */
+void upstream_record_call(struct upstream_call *call, const struct upstream_question *question);
+void upstream_record_bytes(struct upstream_call *call, const char *bytes, size_t size);
+void upstream_record_end(struct upstream_call *call, bool cancelled);
 
 /* upstream_answer.c.  The calls below may run the owner's event callback. */
 int upstream_answer_begin(struct upstream_call *call); /* ready for a response; 0 or -ENOMEM */

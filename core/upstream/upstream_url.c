@@ -48,7 +48,8 @@ static int parse_ipv6(struct span address, struct upstream_url *url, struct why 
     unsigned char bytes[16];
 
     if (address.size < INET6_ADDRSTRLEN) {
-        memcpy(url->host, address.data, address.size);
+        for (size_t i = 0; i < address.size; i++)
+            url->host[i] = (char)tolower((unsigned char)address.data[i]);
         if (inet_pton(AF_INET6, url->host, bytes) == 1)
             return 0;
     }

@@ -260,14 +260,6 @@ static void backend_cancel(struct uring_loop *loop, struct uring_op *op, const s
     epoll_slots_let_go(slots, target->fd);
 }
 
-static void backend_cancel_fd(struct uring_loop *loop, struct uring_op *op, int fd)
-{
-    struct epoll_slots *slots = &engine_of(loop)->slots;
-
-    loop->counts.submissions++;
-    epoll_results_add(&slots->results, op, epoll_slots_end_all(slots, fd, -ECANCELED));
-}
-
 /* At once: readers are woken at the end of a turn anyway, and there is no submission that it could travel with. */
 static void backend_wake(struct uring_loop *loop, int eventfd)
 {
@@ -296,7 +288,6 @@ const struct uring_backend uring_backend_epoll = {
     .send = backend_send,
     .poll = backend_poll,
     .cancel = backend_cancel,
-    .cancel_fd = backend_cancel_fd,
     .wake = backend_wake,
     .close_fd = backend_close_fd,
 };

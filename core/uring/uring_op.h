@@ -47,8 +47,6 @@ struct uring_backend {
     /* one result: readable */
     void (*poll)(struct uring_loop *loop, struct uring_op *op, int fd);
     void (*cancel)(struct uring_loop *loop, struct uring_op *op, const struct uring_op *target);
-    /* every operation on fd gets -ECANCELED */
-    void (*cancel_fd)(struct uring_loop *loop, struct uring_op *op, int fd);
     void (*wake)(struct uring_loop *loop, int eventfd);
     /* in order with the operations before it */
     void (*close_fd)(struct uring_loop *loop, int fd);

@@ -218,14 +218,6 @@ static void ring_cancel(struct uring_loop *loop, struct uring_op *op, const stru
     io_uring_sqe_set_data64(sqe, tag_of(op));
 }
 
-static void ring_cancel_fd(struct uring_loop *loop, struct uring_op *op, int fd)
-{
-    struct io_uring_sqe *sqe = entry(loop);
-
-    io_uring_prep_cancel_fd(sqe, fd, IORING_ASYNC_CANCEL_ALL);
-    io_uring_sqe_set_data64(sqe, tag_of(op));
-}
-
 static void ring_wake(struct uring_loop *loop, int eventfd)
 {
     static const uint64_t one = 1;
@@ -256,7 +248,6 @@ const struct uring_backend uring_backend_ring = {
     .send = ring_send,
     .poll = ring_poll,
     .cancel = ring_cancel,
-    .cancel_fd = ring_cancel_fd,
     .wake = ring_wake,
     .close_fd = ring_close_fd,
 };

@@ -133,14 +133,30 @@ static void connect_done(struct uring_op *op, const struct uring_result *result)
 
 static void cancel_done(struct uring_op *op, const struct uring_result *result)
 {
+    struct uring_socket *socket = list_entry(op, struct uring_socket, cancel);
+
     (void)result;
-    uring_object_ended(&list_entry(op, struct uring_socket, cancel)->object);
+    socket->cancelling = false;
+    uring_object_ended(&socket->object);
 }
 
+/* Each operation by itself: the kernel finds one by its address at once, but for those of a descriptor it looks through all that anybody has,
+ * and ten thousand connections that end together would cost it minutes. */
 static void cancel_all(struct uring_socket *socket)
 {
-    uring_object_began(&socket->object);
-    socket->object.loop->backend->cancel_fd(socket->object.loop, &socket->cancel, socket->fd);
+    struct uring_loop *loop = socket->object.loop;
+    const struct uring_op *other = socket->target ? &socket->connect : socket->sending ? &socket->send : NULL;
+
+    if (socket->receiving && !socket->stopping) {
+        socket->stopping = true;
+        uring_object_began(&socket->object);
+        loop->backend->cancel(loop, &socket->stop, &socket->receive);
+    }
+    if (other && !socket->cancelling) {
+        socket->cancelling = true;
+        uring_object_began(&socket->object);
+        loop->backend->cancel(loop, &socket->cancel, other);
+    }
 }
 
 static void timer_fired(struct uring_timer *timer)

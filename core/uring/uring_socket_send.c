@@ -16,6 +16,14 @@ size_t uring_socket_unsent(const struct uring_socket *socket)
     return bytes_left(socket->sending) + bytes_left(socket->waiting);
 }
 
+/* Requests and frames carry keys: what was sent, or never will be, is not left in freed memory. */
+static void bytes_free(struct uring_bytes *bytes)
+{
+    if (bytes)
+        explicit_bzero(bytes->data, bytes->size);
+    free(bytes);
+}
+
 static int append(struct uring_socket *socket, const void *data, size_t size)
 {
     struct uring_bytes *bytes = socket->waiting;
@@ -24,12 +32,13 @@ static int append(struct uring_socket *socket, const void *data, size_t size)
     if (!bytes || size > capacity - used) {
         capacity = capacity * 2 > used + size ? capacity * 2 : used + size;
         capacity = capacity > CAPACITY_MIN ? capacity : CAPACITY_MIN;
-        struct uring_bytes *more = realloc(bytes, sizeof *more + capacity);
+        struct uring_bytes *more = malloc(sizeof *more + capacity);
         if (!more)
             return -ENOMEM;
-        if (!bytes)
-            more->size = more->sent = 0;
-        more->capacity = capacity;
+        *more = (struct uring_bytes){.size = used, .capacity = capacity}; /* what waits has not been sent in part */
+        if (used)
+            memcpy(more->data, bytes->data, used);
+        bytes_free(bytes);
         socket->waiting = bytes = more;
     }
     memcpy(bytes->data + bytes->size, data, size);
@@ -69,7 +78,7 @@ void uring_socket_send_drop(struct uring_socket *socket)
 {
     if (list_is_linked(&socket->unsent))
         list_remove(&socket->unsent);
-    free(socket->waiting);
+    bytes_free(socket->waiting);
     socket->waiting = NULL;
 }
 
@@ -104,7 +113,7 @@ static void send_done(struct uring_op *op, const struct uring_result *result)
     if (result->value > 0 && bytes_left(bytes) > 0 && !socket->object.closing && !socket->broken) {
         submit(socket);
     } else {
-        free(bytes);
+        bytes_free(bytes);
         socket->sending = NULL;
         if (socket->object.closing)
             ; /* nobody cares any more */
@@ -127,5 +136,5 @@ void uring_socket_send_init(struct uring_socket *socket)
 void uring_socket_send_free(struct uring_socket *socket)
 {
     uring_socket_send_drop(socket);
-    free(socket->sending);
+    bytes_free(socket->sending);
 }

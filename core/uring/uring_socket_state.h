@@ -28,7 +28,7 @@ struct uring_socket {
     void *owner;
     int fd;
     int error;                                            /* why the sending side broke; told when the receiving side has ended */
-    struct uring_op connect, receive, send, stop, cancel; /* stop: cancels the receive; cancel: everything */
+    struct uring_op connect, receive, send, stop, cancel; /* stop: cancels the receive; cancel: connect or send */
     struct list unsent, starved;                          /* links into the loop's lists */
     struct uring_timer timer;    /* connecting: the time limit; lingering: its end; closing: ask the kernel again */
     struct uring_target *target; /* while connecting */
@@ -38,6 +38,7 @@ struct uring_socket {
     bool timed_out : 1; /* the connect timer fired */
     bool receiving : 1; /* a receive is in flight */
     bool stopping : 1;  /* ... and its cancellation too */
+    bool cancelling : 1; /* cancel is in flight */
     bool paused : 1;
     bool finished : 1;    /* nothing more to receive; `closed` was called, unless lingering */
     bool broken : 1;      /* nothing more can be sent */

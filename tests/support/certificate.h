@@ -72,6 +72,21 @@ static inline char *certificate_save(const struct certificate *certificate)
     return strdup(path);
 }
 
+/* certificate_save_key - likewise its private key; passphrase NULL: none. */
+static inline char *certificate_save_key(const struct certificate *certificate, const char *passphrase)
+{
+    char path[] = "/tmp/umbel-test-XXXXXX";
+    int fd = mkstemp(path);
+    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
+
+    if (!file ||
+        PEM_write_PKCS8PrivateKey(file, certificate->key, passphrase ? EVP_aes_128_cbc() : NULL, passphrase,
+                                  passphrase ? (int)strlen(passphrase) : 0, NULL, NULL) != 1 ||
+        fclose(file) != 0)
+        abort();
+    return strdup(path);
+}
+
 /* certificate_server - a server's settings with this certificate. */
 static inline SSL_CTX *certificate_server(const struct certificate *certificate)
 {

@@ -334,6 +334,9 @@ static const struct {
     {"content_at_top", "data: {\"content\":\"x\",\"stop\":false}\n\n" STOP DONE, "T x\nF", "F 1 stop"},
     {"text_events", "event: add\ndata: x\n\n" STOP DONE, "T x\nF", "F 1 stop"},
     {"stream_options", STOP DONE, "F 1 stop", "F 1 stop"},     /* of requests: test_upstream_request.c */
+    {"prefill_prefix", STOP DONE, "F 1 stop", "F 1 stop"}, /* of requests: test_upstream_request.c */
+    {"prefill_partial", STOP DONE, "F 1 stop", "F 1 stop"},
+    {"prefill_final", STOP DONE, "F 1 stop", "F 1 stop"},
     {"incremental_output", STOP DONE, "F 1 stop", "F 1 stop"}, /* of another dialect: test_dialects.c */
 };
 

@@ -118,7 +118,7 @@ static const struct {
 
 static void check_good(size_t i, size_t cut)
 {
-    struct http_response *r = malloc(sizeof *r);
+    struct http_response *r = calloc(1, sizeof *r);
     struct record record = {0};
     size_t consumed = 0;
     int flags = good[i].flags;
@@ -140,6 +140,7 @@ static void check_good(size_t i, size_t cut)
     assert_int_equal(http_response_eof(r, true, &why), flags & CUT_OFF ? -EPROTO : flags & RESET ? -ECONNRESET : 0);
     assert_int_equal(record.ends, !(flags & (CUT_OFF | RESET)));
     record_free(&record);
+    http_response_end(r);
     free(r);
 }
 
@@ -201,7 +202,7 @@ static const struct {
 
 static void expect_refused(const char *text, size_t size, size_t cut, const char *part)
 {
-    struct http_response *r = malloc(sizeof *r);
+    struct http_response *r = calloc(1, sizeof *r);
     struct record record = {0};
     struct why why = {""};
     size_t consumed;
@@ -214,6 +215,7 @@ static void expect_refused(const char *text, size_t size, size_t cut, const char
     assert_int_equal(http_response_feed(r, "x", 1, &consumed, NULL), -EPROTO); /* it stays failed */
     assert_int_equal(http_response_eof(r, true, NULL), -EPROTO);
     record_free(&record);
+    http_response_end(r);
     free(r);
 }
 
@@ -263,7 +265,7 @@ static void http_bounds_are_exact(void **state)
         {HEAD "Transfer-Encoding: chunked\r\n\r\n0\r\n", "A: b\r\n", HTTP_HEADERS_MAX - 1, "\r\n", NULL},
         {HEAD "Transfer-Encoding: chunked\r\n\r\n0\r\n", "A: b\r\n", HTTP_HEADERS_MAX, "\r\n", "too many headers"},
     };
-    struct http_response *r = malloc(sizeof *r);
+    struct http_response *r = calloc(1, sizeof *r);
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -274,6 +276,7 @@ static void http_bounds_are_exact(void **state)
             if (cases[i].why) {
                 expect_refused(text.data, text.size, cut ? SIZE_MAX : 0, cases[i].why);
             } else {
+                http_response_end(r);
                 http_response_begin(r, HTTP_REQUEST_BODY, &calls, &record);
                 assert_int_equal(feed_cut(r, text.data, text.size, cut ? SIZE_MAX : 0, &consumed, NULL), 0);
                 assert_true(http_response_is_over(r));
@@ -281,6 +284,7 @@ static void http_bounds_are_exact(void **state)
             record_free(&record);
             umbel_out_free(&text);
         }
+    http_response_end(r);
     free(r);
 }
 
@@ -288,7 +292,7 @@ static void http_bounds_are_exact(void **state)
 static void http_head_size_is_bounded(void **state)
 {
     char line[1025];
-    struct http_response *r = malloc(sizeof *r);
+    struct http_response *r = calloc(1, sizeof *r);
     const size_t fixed = strlen(HEAD "Content-Length: 0\r\n\r\n");
 
     (void)state;
@@ -306,6 +310,7 @@ static void http_head_size_is_bounded(void **state)
         if (over) {
             expect_refused(text.data, text.size, 0, "head is too long");
         } else {
+            http_response_end(r);
             http_response_begin(r, HTTP_REQUEST_BODY, &calls, &record);
             assert_int_equal(http_response_feed(r, text.data, text.size, &consumed, NULL), 0);
             assert_true(http_response_is_over(r));
@@ -313,6 +318,7 @@ static void http_head_size_is_bounded(void **state)
         record_free(&record);
         umbel_out_free(&text);
     }
+    http_response_end(r);
     free(r);
 }
 
@@ -323,22 +329,25 @@ static void http_head_values(void **state)
     static const char text[] = "HTTP/1.1 429 Slow\r\nCONTENT-TYPE: text/event-stream; charset=UTF-8\r\nContent-Encoding: gzip\r\n"
                                "Retry-After: 17\r\nContent-Length: 0\r\n\r\n";
     struct umbel_out other = many(HEAD "Retry-After: Fri, 31 Dec 1999 23:59:59 GMT\r\nContent-Type: ", "t", 500, "\r\nContent-Length: 0\r\n\r\n");
-    struct http_response *r = malloc(sizeof *r);
+    struct http_response *r = calloc(1, sizeof *r);
     struct record record = {0};
 
     (void)state;
+    http_response_end(r);
     http_response_begin(r, HTTP_REQUEST_BODY, &calls, &record);
     assert_int_equal(http_response_feed(r, text, sizeof text - 1, NULL, NULL), 0);
     assert_int_equal(record.last.status, 429);
     assert_string_equal(record.last.content_type, "text/event-stream; charset=UTF-8");
     assert_string_equal(record.last.content_encoding, "gzip");
     assert_int_equal(record.last.retry_after_s, 17);
+    http_response_end(r);
     http_response_begin(r, HTTP_REQUEST_BODY, &calls, &record);
     assert_int_equal(http_response_feed(r, other.data, other.size, NULL, NULL), 0);
     assert_int_equal(record.last.retry_after_s, -1);
     assert_int_equal(strlen(record.last.content_type), HTTP_VALUE_MAX);
     umbel_out_free(&other);
     record_free(&record);
+    http_response_end(r);
     free(r);
 }
 
@@ -346,15 +355,17 @@ static void http_head_values(void **state)
 static void http_calls_can_stop(void **state)
 {
     static const char text[] = HEAD "Content-Length: 2\r\n\r\nhi";
-    struct http_response *r = malloc(sizeof *r);
+    struct http_response *r = calloc(1, sizeof *r);
     struct record record = {.stop_at_head = -ECANCELED};
 
     (void)state;
+    http_response_end(r);
     http_response_begin(r, HTTP_REQUEST_BODY, &calls, &record);
     assert_int_equal(http_response_feed(r, text, sizeof text - 1, NULL, NULL), -ECANCELED);
     assert_int_equal(http_response_feed(r, "hi", 2, NULL, NULL), -ECANCELED);
     assert_int_equal(record.body.size, 0);
     record_free(&record);
+    http_response_end(r);
     free(r);
 }
 

@@ -142,7 +142,7 @@ static struct tls_context *make_context(void)
     struct tls_context *context;
     struct why why = {""};
 
-    if (tls_context_create(ca_file, &context, &why) < 0)
+    if (tls_context_create(&(struct tls_files){.ca = ca_file}, &context, &why) < 0)
         fail_msg("%s", why.text);
     return context;
 }
@@ -377,11 +377,130 @@ static void test_close_and_limits(void **state)
     carry(line, 16384);
     assert_int_equal(SSL_get_shutdown(line->server) & SSL_RECEIVED_SHUTDOWN, SSL_RECEIVED_SHUTDOWN);
     line_close(line);
-    assert_int_equal(tls_context_create("/nonexistent/ca.pem", &none, &(struct why){""}), -EINVAL);
+    assert_int_equal(tls_context_create(&(struct tls_files){.ca = "/nonexistent/ca.pem"}, &none, &(struct why){""}), -EINVAL);
     assert_null(none);
     free(bytes);
     SSL_CTX_free(server);
     tls_context_free(context);
+}
+
+/* ---- who we are ---- */
+
+/* A server that lets in only whom the authority knows. */
+static SSL_CTX *strict_server(int max_version)
+{
+    SSL_CTX *server = certificate_server(&good);
+
+    SSL_CTX_set_max_proto_version(server, max_version);
+    SSL_CTX_set_verify(server, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    X509_STORE_add_cert(SSL_CTX_get_cert_store(server), authority.x509);
+    return server;
+}
+
+/* Shows who, or nobody, and asks something.  words NULL: it must be let in. */
+static void introduce(const struct certificate *who, int max_version, const char *words)
+{
+    char *cert = who ? certificate_save(who) : NULL, *key = who ? certificate_save_key(who, NULL) : NULL, name[64] = "";
+    SSL_CTX *server = strict_server(max_version);
+    struct tls_context *context;
+    struct why why = {""};
+
+    if (tls_context_create(&(struct tls_files){ca_file, cert, key}, &context, &why) < 0)
+        fail_msg("%s", why.text);
+    for (int visit = 0; visit < 2; visit++) { /* the second one is resumed */
+        struct line *line = line_open(context, "model.test", server);
+
+        assert_int_equal(tls_session_write(line->client, "secret", 6, &line->why), 0);
+        begin(line, 16384);
+        if (words) {
+            assert_int_equal(line->result, -EPROTO);
+            if (!strstr(line->why.text, words))
+                fail_msg("%s: %s", words, line->why.text);
+            assert_int_equal(line->heard_size, 0);
+        } else {
+            X509 *seen = SSL_get0_peer_certificate(line->server);
+
+            assert_int_equal(line->result, 0);
+            assert_int_equal(line->heard_size, 6);
+            assert_int_equal(tls_session_is_resumed(line->client), visit);
+            X509_NAME_get_text_by_NID(X509_get_subject_name(seen), NID_commonName, name, sizeof name);
+            assert_string_equal(name, "us");
+        }
+        line_close(line);
+    }
+    tls_context_free(context);
+    SSL_CTX_free(server);
+    if (who) {
+        unlink(cert);
+        unlink(key);
+    }
+    free(cert);
+    free(key);
+}
+
+/* Goal: a server that demands a certificate gets ours and knows us; without one, or with one that it does not know, the words say so.
+ * Method: both versions, whose servers say no at different times.  Catches: a certificate that is loaded and not shown; "unknown reason". */
+static void test_identity(void **state)
+{
+    struct certificate us = certificate_make("us", "DNS:us", &authority, 3600);
+    struct certificate old = certificate_make("us", "DNS:us", &authority, -60);
+    struct certificate foreign = certificate_make("us", "DNS:us", &stranger, 3600);
+
+    (void)state;
+    introduce(&us, TLS1_3_VERSION, NULL);
+    introduce(&us, TLS1_2_VERSION, NULL);
+    introduce(NULL, TLS1_3_VERSION, "it demands a client certificate: set client_cert and client_key");
+    introduce(NULL, TLS1_2_VERSION, "a service that demands a client certificate does so");
+    introduce(&old, TLS1_3_VERSION, "it does not accept our client certificate");
+    introduce(&old, TLS1_2_VERSION, "it does not accept our client certificate");
+    introduce(&foreign, TLS1_3_VERSION, "it does not accept our client certificate");
+    introduce(&foreign, TLS1_2_VERSION, "it does not accept our client certificate");
+    certificate_free(&us);
+    certificate_free(&old);
+    certificate_free(&foreign);
+}
+
+/* Goal: files that cannot work are refused when they are read, by name and with what to do.  Method: a table.  Catches: a daemon that
+ * starts and fails each call; one that waits for a passphrase on its terminal. */
+static void test_identity_files(void **state)
+{
+    struct certificate us = certificate_make("us", "DNS:us", &authority, 3600);
+    struct certificate other = certificate_make("other", "DNS:other", &authority, 3600);
+    char *cert = certificate_save(&us), *key = certificate_save_key(&us, NULL), *other_key = certificate_save_key(&other, NULL),
+         *locked = certificate_save_key(&us, "open sesame");
+    const struct {
+        const char *cert, *key, *words;
+    } rows[] = {
+        {cert, key, NULL},
+        {"/nonexistent/c.pem", key, "client_cert /nonexistent/c.pem cannot be read: No such file"},
+        {cert, "/nonexistent/k.pem", "client_key /nonexistent/k.pem cannot be read: No such file"},
+        {key, key, "no certificate can be read from it"},
+        {cert, cert, "no key can be read from it"},
+        {cert, other_key, "is not the key of client_cert"},
+        {cert, locked, "has a passphrase"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct tls_context *context = NULL;
+        struct why why = {""};
+        int r = tls_context_create(&(struct tls_files){ca_file, rows[i].cert, rows[i].key}, &context, &why);
+
+        if (r != (rows[i].words ? -EINVAL : 0) || (rows[i].words && !strstr(why.text, rows[i].words)))
+            fail_msg("row %zu: %d %s", i, r, why.text);
+        assert_int_equal(ERR_peek_error(), 0);
+        tls_context_free(context);
+    }
+    unlink(cert);
+    unlink(key);
+    unlink(other_key);
+    unlink(locked);
+    free(cert);
+    free(key);
+    free(other_key);
+    free(locked);
+    certificate_free(&us);
+    certificate_free(&other);
 }
 
 int main(void)
@@ -390,6 +509,8 @@ int main(void)
         cmocka_unit_test(test_conversation_in_pieces),
         cmocka_unit_test(test_refusals_are_named),
         cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_identity_files),
         cmocka_unit_test(test_resumption),
         cmocka_unit_test(test_failure_forgets_the_session),
         cmocka_unit_test(test_free_inside_plain),

@@ -25,7 +25,8 @@
 static char *build(const char *dialect, const char *quirk, const char *model, const char *messages, const char *parameters, struct why *why)
 {
     struct upstream_service service = {upstream_dialect_find(dialect, NULL), dialect_quirks_default};
-    struct upstream_question question = {model, messages, strlen(messages), parameters, parameters ? strlen(parameters) : 0};
+    struct upstream_question question = {.model = model, .messages = messages, .messages_size = strlen(messages), .parameters = parameters,
+                                         .parameters_size = parameters ? strlen(parameters) : 0};
     struct umbel_out out = {0};
     struct upstream_url url;
     char *text;
@@ -128,6 +129,63 @@ static const struct {
      "{\"role\":\"tool\",\"content\":\"21\",\"tool_call_id\":\"c1\"}]},"
      "\"parameters\":{\"result_format\":\"message\",\"incremental_output\":true,\"temperature\":0.5,\"max_tokens\":9,\"stop\":[\"x\"]," TOOLS ",\"tool_choice\":\"auto\"}}"},
 };
+
+#define BEGUN(text) "{\"role\":\"assistant\",\"content\":\"" text "\"}"
+static const struct {
+    const char *dialect, *quirk, *messages, *so_far, *body;
+} continued[] = {
+    {"openai", "no-stream_options", " [ " USER("hi") " ] ", "Once \"upon", "{\"model\":\"m\",\"messages\":[ " USER("hi") "," BEGUN("Once \\\"upon") "],\"stream\":true}"},
+    {"openai", "no-stream_options", "[]", "a \n", "{\"model\":\"m\",\"messages\":[" BEGUN("a \\n") "],\"stream\":true}"},
+    {"openai", "prefill_prefix", "[" USER("hi") "]", "a",
+     "{\"model\":\"m\",\"messages\":[" USER("hi") ",{\"role\":\"assistant\",\"content\":\"a\",\"prefix\":true}],\"stream\":true,\"stream_options\":{\"include_usage\":true}}"},
+    {"openai", "prefill_partial", "[" USER("hi") "]", "a",
+     "{\"model\":\"m\",\"messages\":[" USER("hi") ",{\"role\":\"assistant\",\"content\":\"a\",\"partial\":true}],\"stream\":true,\"stream_options\":{\"include_usage\":true}}"},
+    {"openai", "prefill_final", "[" USER("hi") "]", "a",
+     "{\"model\":\"m\",\"messages\":[" USER("hi") "," BEGUN("a") "],\"stream\":true,\"stream_options\":{\"include_usage\":true},\"continue_final_message\":true,"
+     "\"add_generation_prompt\":false}"},
+    {"openai", "prefill_final", "[" USER("hi") "]", NULL,
+     "{\"model\":\"m\",\"messages\":[" USER("hi") "],\"stream\":true,\"stream_options\":{\"include_usage\":true}}"},
+    {"anthropic", NULL, "[" SYSTEM "," USER("hi") "]", "a b \n\t\xe3\x80\x80\xc2\xa0\xe2\x80\x89",
+     "{\"model\":\"m\",\"stream\":true,\"max_tokens\":4096,\"system\":\"be kind\",\"messages\":[" USER("hi") "," BEGUN("a b") "]}"},
+    {"anthropic", NULL, "[" USER("hi") "]", " \n", "{\"model\":\"m\",\"stream\":true,\"max_tokens\":4096,\"messages\":[" USER("hi") "]}"},
+    {"ollama", NULL, "[" USER("hi") "]", "a \n", "{\"model\":\"m\",\"stream\":true,\"messages\":[" USER("hi") "," BEGUN("a \\n") "]}"},
+    {"gemini", NULL, "[" USER("hi") "]", "a ",
+     "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"hi\"}]},{\"role\":\"model\",\"parts\":[{\"text\":\"a \"}]}]}"},
+    {"dashscope", NULL, "[" USER("hi") "]", "a ",
+     "{\"model\":\"m\",\"input\":{\"messages\":[" USER("hi") ",{\"role\":\"assistant\",\"content\":\"a \",\"partial\":true}]},\"parameters\":{\"result_format\":\"message\"}}"},
+};
+
+/* Goal: an answer that is to be continued stands last, in the assistant's name, marked as the service wants it.  Method: whole bodies.
+ * Catches: a mark where none was asked for, white space that Anthropic refuses, a broken array. */
+static void request_continued(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof continued / sizeof *continued; i++) {
+        struct upstream_service service = {upstream_dialect_find(continued[i].dialect, NULL), dialect_quirks_default};
+        struct upstream_question question = {.model = "m", .messages = continued[i].messages, .messages_size = strlen(continued[i].messages),
+                                             .so_far = continued[i].so_far, .so_far_size = continued[i].so_far ? strlen(continued[i].so_far) : 0};
+        struct umbel_out out = {0};
+        struct upstream_url url;
+        struct why why = {""};
+
+        if (continued[i].quirk)
+            assert_int_equal(dialect_quirks_set(&service.quirks, continued[i].quirk, NULL), 0);
+        assert_int_equal(upstream_url_parse("https://h.example/base", &url, NULL), 0);
+        if (upstream_request_build(&out, &service, &url, KEY, &question, &why) < 0)
+            fail_msg("row %zu: %s", i, why.text);
+        char *text = strndup(out.data, out.size);
+        assert_string_equal(strstr(text, "\r\n\r\n") + 4, continued[i].body);
+        free(text);
+        upstream_request_wipe(&out);
+    }
+    struct upstream_question broken = {.model = "m", .messages = " ] ", .messages_size = 3, .so_far = "a", .so_far_size = 1};
+    struct upstream_service service = {upstream_dialect_find("openai", NULL), dialect_quirks_default};
+    struct umbel_out out = {0};
+    struct upstream_url url;
+
+    assert_int_equal(upstream_url_parse("https://h.example/base", &url, NULL), 0);
+    assert_int_equal(upstream_request_build(&out, &service, &url, KEY, &broken, NULL), -EINVAL);
+}
 
 /* Goal: system prompt, roles, parts, tool calls, their results and parameters come where the dialect has them.  Method: whole bodies.
  * Catches: a system prompt lost, a message out of order, a parameter under a name that the service refuses, an unknown one passed on. */
@@ -234,7 +292,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(request_heads),
-        cmocka_unit_test(request_bodies),
+        cmocka_unit_test(request_bodies), cmocka_unit_test(request_continued),
         cmocka_unit_test(request_refusals),
         cmocka_unit_test(request_bound),
     };

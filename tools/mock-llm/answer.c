@@ -41,6 +41,8 @@ void answer_open(struct answer *answer, const struct model_spec *spec, const str
         answer->spec.eol = answer->voice->crlf && !answer->array ? EOL_CRLF : EOL_LF;
     text_open(&answer->text, spec, request->prompt, quote, request->max_tokens);
     free(quote);
+    if (spec->go_on && request->begun)
+        text_continue(&answer->text, request->begun, spec->overlap);
     answer->voice->prepare(answer, request, created);
 }
 

@@ -64,6 +64,7 @@ bool chat_read_messages(struct chat_request *request, const cJSON *list, const c
             return chat_request_refuse(refusal, "messages", NULL, "messages: one has a role or a content that this dialect does not have");
         }
         total += said.len;
+        chat_request_begun(request, role, &said);
         request->message_count++;
         if (!strcmp(role, "user") && said.len) {
             free(request->prompt);

@@ -46,6 +46,12 @@ static bool content_text(const cJSON *content, struct bytes *out)
     return true;
 }
 
+void chat_request_begun(struct chat_request *request, const char *role, const struct bytes *text)
+{
+    free(request->begun);
+    request->begun = text->len && (!strcmp(role, "assistant") || !strcmp(role, "model")) ? bytes_copy(text->data, text->len) : NULL;
+}
+
 static bool messages_check(struct chat_request *request, struct chat_refusal *refusal)
 {
     static const char *const roles[] = {"system", "developer", "user", "assistant", "tool", "function"};
@@ -70,6 +76,7 @@ static bool messages_check(struct chat_request *request, struct chat_refusal *re
             break;
         }
         total += text.len;
+        chat_request_begun(request, role->valuestring, &text);
         request->message_count++;
         if (!strcmp(role->valuestring, "user")) {
             free(request->prompt);
@@ -195,6 +202,7 @@ void chat_request_free(struct chat_request *request)
 {
     cJSON_Delete(request->root);
     free(request->prompt);
+    free(request->begun);
     free(request->model_owned);
     *request = (struct chat_request){0};
 }

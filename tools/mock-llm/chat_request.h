@@ -20,6 +20,7 @@ struct chat_request {
     const struct cJSON *messages; /* inside root */
     size_t message_count;
     char *prompt;           /* the last user message, its text parts joined; "" if none; owned */
+    char *begun;            /* what the last message says, if it is the assistant's; else NULL; owned */
     uint64_t max_tokens;    /* MODEL_UNSET if the request sets none */
     uint64_t prompt_tokens; /* a plausible number: a quarter of the bytes of all messages, at least 1 */
     bool stream, include_usage;
@@ -40,6 +41,8 @@ bool chat_request_read(const struct voice *voice, const struct http_head *head, 
                        struct chat_refusal *refusal);
 /* chat_request_refuse fills refusal and returns false; param and code are static or NULL. */
 bool chat_request_refuse(struct chat_refusal *refusal, const char *param, const char *code, const char *message);
+/* chat_request_begun notes text as what the last message says: kept if role is the assistant's ("assistant", "model"). */
+void chat_request_begun(struct chat_request *request, const char *role, const struct bytes *text);
 /* chat_request_limit reads a positive whole number; an absent or null member leaves *ret alone.  False if it is something else. */
 bool chat_request_limit(const struct cJSON *item, uint64_t *ret);
 /* chat_request_whole returns the request as JSON text, owned by the caller. */

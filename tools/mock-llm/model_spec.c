@@ -27,6 +27,8 @@ static const struct row rows[] = {
     {"bytes", NUMBER, false, AT(bytes), 65536, NULL, "size of a token, in whole characters; 0 = word-like"},
     {"pace", MILLISECONDS, false, AT(pace_us), HOUR_US, NULL, "time from token to token; 0 = as fast as possible"},
     {"first", MILLISECONDS, false, AT(first_us), HOUR_US, NULL, "wait between the head and the first token"},
+    {"continue", FLAG, false, AT(go_on), 1, NULL, "goes on where a last message of the assistant's ends"},
+    {"overlap", NUMBER, false, AT(overlap), 65536, NULL, "continue=1: says about so many bytes before that again"},
     {"seed", NUMBER, false, AT(seed), UINT64_MAX - 64u, NULL, "seed of random texts, cuts and chunks"},
     {"text", WORD, false, AT(text), 0, " demo echo ascii cjk emoji count mixed messages request empty", "what is said"},
     {"cut", WORD, false, AT(cut), 0, " event coalesce any utf8 byte", "how the bytes are spread over writes"},

@@ -36,7 +36,8 @@ struct model_spec {
     uint64_t text, cut, http, chunks, eol; /* enums above; eol may be MODEL_UNSET: the dialect's own */
     uint64_t usage, role, headers;
     uint64_t comments, reasoning;                   /* 0 = none */
-    uint64_t space, done, bom, tool, nulls;         /* 0 or 1 */
+    uint64_t space, done, bom, tool, nulls, go_on;  /* 0 or 1 */
+    uint64_t overlap;                               /* bytes */
     uint64_t choices_empty, eof_noeol, array;       /* 0 or 1 */
     char finish[32];                                /* "" = the natural reason, "no" = no finish chunk */
     uint64_t status, stall, reset, close, endchunk; /* faults: MODEL_UNSET = off */

@@ -17,6 +17,7 @@ static const char usage[] =
     "  --tokens N           tokens of an answer (default: the demo answer's own length, else 60)\n"
     "  --token-bytes N      size of a token; 0 = word-like (default 0)\n"
     "  --seed N             seed of random texts and cuts (default 1)\n"
+    "  --benchmark          text=ascii and cut=coalesce for models that do not say otherwise\n"
     "  --require-key KEY    answer 401 to other keys\n"
     "  --log FILE|-         a JSON line at the start and the end of each request\n"
     "  --tls-cert FILE      PEM certificate chain; with --tls-key: speak TLS\n"
@@ -75,6 +76,7 @@ int options_read(int argc, char **argv, struct options *options)
         {"tokens", required_argument, NULL, 't'},
         {"token-bytes", required_argument, NULL, 'b'},
         {"seed", required_argument, NULL, 's'},
+        {"benchmark", no_argument, NULL, 'c'},
         {"require-key", required_argument, NULL, 'k'},
         {"log", required_argument, NULL, 'o'},
         {"tls-cert", required_argument, NULL, 'C'},
@@ -101,6 +103,9 @@ int options_read(int argc, char **argv, struct options *options)
             break;
         case 's':
             r = defaults_read(options, "seed", optarg);
+            break;
+        case 'c':
+            options->benchmark = true;
             break;
         case 'k':
             options->require_key = optarg;

@@ -52,6 +52,7 @@ static void spec_defaults(const struct conn *conn, struct model_spec *spec)
     const struct options *options = &conn->server->options;
 
     model_spec_defaults(spec, options->tokens, options->token_bytes, options->pace_us, options->seed);
+    spec->cut = options->benchmark ? CUT_COALESCE : spec->cut;
 }
 
 static void ask(struct conn *conn, const struct http_head *head, const char *body, size_t size, const struct voice *voice)
@@ -75,6 +76,8 @@ static void ask(struct conn *conn, const struct http_head *head, const char *bod
     if (!model_spec_parse(&spec, request.model, &why)) {
         refuse(conn, record, "model", "model_option", bytes_string(&why));
     } else {
+        if (conn->server->options.benchmark && !spec.text_given)
+            spec.text = TEXT_ASCII;
         if (spec.times != MODEL_UNSET && attempts_next(&conn->server->attempts, request.model) >= spec.times)
             model_spec_calm(&spec);
         if (!refusal_send(conn, record, &spec) && !stream_open(conn, record, &request, &spec))

@@ -178,6 +178,12 @@ bool text_next(struct text_source *source, struct bytes *out)
 {
     size_t start = out->len;
 
+    if (source->rest) {
+        bytes_puts(out, source->rest);
+        free(source->rest);
+        source->rest = NULL;
+        return true;
+    }
     if (source->index >= source->limit)
         return false;
     switch (source->kind) {
@@ -217,6 +223,33 @@ bool text_next(struct text_source *source, struct bytes *out)
     return true;
 }
 
+void text_continue(struct text_source *source, const char *begun, size_t overlap)
+{
+    size_t size = strlen(begun), from = overlap < size ? size - overlap : 0, at = 0;
+    struct text_source probe = *source;
+    struct bytes said = {0};
+
+    while (at < size && text_next(&probe, &said))
+        at = said.len;
+    if (said.len < size || memcmp(said.data, begun, size)) {
+        bytes_free(&said);
+        return;
+    }
+    while (from < size && ((unsigned char)begun[from] & 0xc0) == 0x80)
+        from++;
+    for (size_t before = 0; before < from; before = said.len) { /* again, up to the token that holds that place */
+        struct text_source here = *source;
+        said.len = before;
+        text_next(&here, &said);
+        *source = here;
+        if (said.len > from) {
+            source->rest = bytes_copy(said.data + from, said.len - from);
+            break;
+        }
+    }
+    bytes_free(&said);
+}
+
 bool text_cut_short(const struct text_source *source)
 {
     bool whole = source->text && !source->repeat && source->at == source->length;
@@ -240,5 +273,6 @@ bool text_all(struct text_source *source, struct bytes *out, size_t max, uint64_
 void text_close(struct text_source *source)
 {
     free(source->text);
-    source->text = NULL;
+    free(source->rest);
+    source->text = source->rest = NULL;
 }

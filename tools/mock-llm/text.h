@@ -21,6 +21,7 @@ struct text_source {
     struct prng prng;
     char *text; /* demo, echo, messages: owned */
     size_t length, at;
+    char *rest;   /* of a token that was begun elsewhere: comes first; owned */
     bool repeat;  /* start again at the end of text until limit is reached */
     bool limited; /* limit is the request's, not the model's */
 };
@@ -30,6 +31,9 @@ struct text_source {
  * request's own limit, MODEL_UNSET if none. */
 void text_open(struct text_source *source, const struct model_spec *spec, const char *prompt, const char *messages_json,
                uint64_t max_tokens);
+/* text_continue skips what begun says already, but for its last overlap bytes (fewer, so that it begins with a whole character).  Nothing is
+ * skipped if the text does not begin like that.  The tokens stay what they are; the first may be the rest of one. */
+void text_continue(struct text_source *source, const char *begun, size_t overlap);
 /* text_next appends the next token (1 .. about 64 KiB, whole characters) to out; false at the end of the text. */
 bool text_next(struct text_source *source, struct bytes *out);
 /* text_cut_short tells, after text_next said false, whether the request's limit ended the text early. */

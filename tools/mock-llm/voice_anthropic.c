@@ -62,7 +62,11 @@ static bool read_request(struct chat_request *request, const struct http_head *h
     if (!cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(root, "stream")))
         return chat_request_refuse(refusal, "stream", NULL, "stream: this server only streams in this dialect");
     request->stream = true;
-    return chat_read_messages(request, cJSON_GetObjectItemCaseSensitive(root, "messages"), " user assistant ", message_text, refusal);
+    if (!chat_read_messages(request, cJSON_GetObjectItemCaseSensitive(root, "messages"), " user assistant ", message_text, refusal))
+        return false;
+    if (request->begun && strchr(" \t\r\n\v\f", request->begun[strlen(request->begun) - 1]))
+        return chat_request_refuse(refusal, "messages", NULL, "messages: final assistant content cannot end with trailing whitespace");
+    return true;
 }
 
 /* ---- the answer ---- */
