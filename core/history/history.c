@@ -32,7 +32,11 @@ static void deliver(struct history *history, struct history_ask *ask)
                                   .text = ask->why.text,
                                   .turns = ask->turns.turns,
                                   .conversations = ask->found.conversations,
-                                  .count = ask->kind == HISTORY_LIST ? ask->found.count : ask->turns.count,
+                                  .usage = ask->sums.sums,
+                                  .count = ask->kind == HISTORY_LIST    ? ask->found.count
+                                           : ask->kind == HISTORY_USAGE ? ask->sums.count
+                                                                        : ask->turns.count,
+                                  .session = ask->found_session ? ask->found_session : "",
                                   .forgotten = ask->forgotten};
 
     uring_timer_clear(history->loop, &ask->delivery.timer);
@@ -125,12 +129,14 @@ static int send_ask(struct history *history, const struct history_ask *prepared,
     if (!ask)
         return -ENOMEM;
     ask->limit = prepared->limit;
+    ask->since_ms = prepared->since_ms;
+    ask->by = prepared->by;
     ask->turns = prepared->turns;
     ask->delivery.history = history;
     ask->delivery.done = done;
     ask->delivery.owner = owner;
     ask->delivery.timer.fired = waited_enough;
-    if (ask->kind == HISTORY_LOAD) {
+    if (ask->kind == HISTORY_LOAD || ask->kind == HISTORY_FIND) {
         history->loads++;
         uring_timer_set(history->loop, &ask->delivery.timer, shared->options.load_wait_ms * CLOCK_MS);
     }
@@ -163,6 +169,17 @@ int history_load(struct history *history, const char *app, const char *session, 
     return send_ask(history, &ask, done, owner, ret_ask);
 }
 
+int history_find(struct history *history, const char *app, const char *stream,
+                 void (*done)(void *owner, const struct history_reply *reply), void *owner, struct history_ask **ret_ask)
+{
+    struct history_ask ask = {.kind = HISTORY_FIND,
+                              .app = borrowed(app),
+                              .session = borrowed(stream),
+                              .turns = {.max = 1, .bytes_max = HISTORY_FIND_BYTES_MAX, .past_first = true}};
+
+    return send_ask(history, &ask, done, owner, ret_ask);
+}
+
 int history_show(struct history *history, const char *app, const char *session,
                  void (*done)(void *owner, const struct history_reply *reply), void *owner, struct history_ask **ret_ask)
 {
@@ -179,6 +196,19 @@ int history_list(struct history *history, const char *app, uint32_t limit,
 {
     struct history_ask ask = {
         .kind = HISTORY_LIST, .app = borrowed(app), .limit = limit < HISTORY_LIST_MAX ? limit : HISTORY_LIST_MAX};
+
+    return send_ask(history, &ask, done, owner, ret_ask);
+}
+
+int history_usage_sums(struct history *history, uint64_t since_ms, enum history_usage_by by, const char *app, const char *key, uint32_t limit,
+                       void (*done)(void *owner, const struct history_reply *reply), void *owner, struct history_ask **ret_ask)
+{
+    struct history_ask ask = {.kind = HISTORY_USAGE,
+                              .app = borrowed(app),
+                              .session = borrowed(key),
+                              .limit = limit < HISTORY_USAGE_ROWS_MAX ? limit : HISTORY_USAGE_ROWS_MAX,
+                              .since_ms = since_ms,
+                              .by = by};
 
     return send_ask(history, &ask, done, owner, ret_ask);
 }
@@ -238,6 +268,33 @@ int history_add(struct history *history, const char *app, const char *session, c
     return r;
 }
 
+int history_usage_add(struct history *history, const struct history_usage *usage)
+{
+    struct history_shared *shared = history->shared;
+    struct history_used *used = history_used_make(usage);
+    struct history_used *lost = NULL;
+
+    pthread_mutex_lock(&shared->lock);
+    if (!used) {
+        shared->counts.usage_dropped++;
+    } else {
+        if (shared->usage_count >= HISTORY_USAGE_WAITING_MAX && !list_is_empty(&shared->usage)) {
+            lost = list_entry(shared->usage.next, struct history_used, link);
+            list_remove(&lost->link);
+            shared->usage_count--;
+            shared->counts.usage_dropped++;
+        }
+        used->order = ++shared->order;
+        bool first = list_is_empty(&shared->usage);
+        list_append(&shared->usage, &used->link);
+        if (++shared->usage_count == HISTORY_USAGE_BATCH || first)
+            pthread_cond_signal(&shared->work);
+    }
+    pthread_mutex_unlock(&shared->lock);
+    free(lost);
+    return used ? 0 : -ENOMEM;
+}
+
 /* ---- the whole ---- */
 
 enum history_state history_state(struct history *history, struct why *ret_text)
@@ -260,6 +317,7 @@ void history_get_counts(struct history *history, struct history_counts *ret_coun
     *ret_counts = shared->counts;
     ret_counts->waiting = shared->queue.turns;
     ret_counts->waiting_bytes = shared->queue.bytes;
+    ret_counts->usage_waiting = shared->usage_count;
     pthread_mutex_unlock(&shared->lock);
     ret_counts->dropped += history->refused;
     ret_counts->loads = history->loads;

@@ -1,7 +1,8 @@
-/* history/history.h - conversations on disk: the turns of (app, session), so that memory outlives idle sessions and restarts.
+/* history/history.h - conversations on disk: the turns of (app, session), so that memory outlives idle sessions and restarts; and what each
+ * answer has used.
  *
  *      loop: history_add ----> queue (bounded) ----> thread: one transaction a batch ----> SQLite, WAL
- *      loop: history_load, show, list, forget ----> asks (bounded) ----> thread ----> eventfd ----> loop: done()
+ *      loop: history_load, find, show, list, forget -> asks (bounded) ----> thread ----> eventfd ----> loop: done()
  *
  * Owner: the core's loop thread calls everything here and gets every callback; the disk is touched by the history's own thread alone, so
  * nothing here blocks.  Order is as asked: an ask sees every earlier add, written or not, and no later one.
@@ -26,8 +27,11 @@
 #define HISTORY_ADD_TURNS_MAX 1024u      /* turns of one history_add */
 #define HISTORY_ASKS_MAX 8192u           /* asks on their way at once */
 #define HISTORY_LIST_MAX 10000u          /* conversations of one history_list */
+#define HISTORY_USAGE_WAITING_MAX 65536u /* ended answers whose usage is not on disk yet: beyond it the oldest are lost and counted */
+#define HISTORY_USAGE_ROWS_MAX 65536u    /* sums of one history_usage_sums */
 #define HISTORY_SHOW_TURNS_MAX 1000u     /* the newest turns that history_show tells */
 #define HISTORY_SHOW_BYTES_MAX 1048576u  /* ... and their bytes */
+#define HISTORY_FIND_BYTES_MAX 8388608u  /* of the message that history_find tells; a larger one is not found */
 
 struct history;
 struct history_ask; /* one question on its way */
@@ -48,6 +52,7 @@ struct history_turn {
     const char *stream;  /* the answer's id, or "" */
     const char *message; /* JSON text of one message; need not end in zero when given, does when told */
     size_t size;         /* bytes of message */
+    const char *about;   /* what the owner needs to tell this answer again, in its own words; NULL or "": it cannot be.  Told by find only */
 };
 
 struct history_conversation {
@@ -56,13 +61,34 @@ struct history_conversation {
     uint64_t last_ms;      /* wall time of the newest turn */
 };
 
+/* What one ended answer has used.  Names only: no text, no session, no secret. */
+struct history_usage {
+    uint64_t wall_ms;             /* when it ended */
+    const char *stream;           /* the answer's id */
+    const char *app, *key, *upstream, *model, *transport;
+    uint32_t verdict;             /* UMBEL_VERDICT_* */
+    bool estimated;               /* the service did not say: counted from the text */
+    uint64_t prompt_tokens, completion_tokens, text_bytes;
+};
+
+enum history_usage_by { HISTORY_BY_APP, HISTORY_BY_KEY /* and app */, HISTORY_BY_DAY, HISTORY_BY_UPSTREAM, HISTORY_BY_COUNT };
+
+/* A sum; members that it is not grouped by are "" and 0. */
+struct history_usage_sum {
+    const char *app, *key, *upstream;
+    uint64_t day_ms;              /* the day's beginning (UTC), milliseconds since 1970 */
+    uint64_t answers, estimated, prompt_tokens, completion_tokens, text_bytes; /* estimated: answers among them */
+};
+
 /* What a callback is given; good until it returns. */
 struct history_reply {
     int error;                        /* 0 or -errno: -ETIMEDOUT, -EBUSY (locked), -ENOSPC, -EACCES, -EBADMSG (damaged), -EIO, -ENOMEM */
     const char *text;                 /* one line for a person when error is not 0, else "" */
     const struct history_turn *turns; /* load and show: oldest first.  With an error: what still waits in the queue */
     const struct history_conversation *conversations; /* list: the latest used first */
-    size_t count;                     /* of turns or conversations */
+    const struct history_usage_sum *usage; /* usage: by name or day */
+    size_t count;                     /* of turns, conversations or sums */
+    const char *session;              /* find: whose turn it is; "" when there is none */
     uint64_t forgotten;               /* forget: conversations that were found; 1 when there were only waiting turns */
 };
 
@@ -77,7 +103,7 @@ struct history_options { /* a zeroed struct is fine */
     bool full_sync;          /* each batch is flushed to the device */
     uint32_t queue_max;      /* adds that wait; 0 = 8192 */
     size_t queue_bytes;      /* their memory; 0 = 64 MiB */
-    uint32_t load_wait_ms;   /* history_load answers -ETIMEDOUT after this; 0 = 1000 */
+    uint32_t load_wait_ms;   /* history_load and history_find answer -ETIMEDOUT after this; 0 = 1000 */
     uint32_t retention_days; /* older turns are deleted; 0 = never */
     uint32_t retention_mb;   /* the database without free pages and write-ahead log; the oldest turns go first; 0 = no limit */
 };
@@ -88,6 +114,7 @@ struct history_counts {
     uint64_t dropped;                 /* turns lost: the queue was full, or the end came first */
     uint64_t loads, load_timeouts;    /* asked; given up after load_wait_ms */
     uint64_t retired;                 /* turns deleted by age or size */
+    uint64_t usage_written, usage_waiting, usage_dropped; /* answers */
     uint64_t errors;                  /* operations of the database that failed */
     uint64_t bytes;                   /* the database, as retention_mb counts it */
     uint64_t last_commit_ms;          /* wall time of the last batch, 0 = none yet */
@@ -113,6 +140,10 @@ void history_get_counts(struct history *history, struct history_counts *ret_coun
  * bounds; -EMSGSIZE: larger than the queue, or all the room is in the batch being written; -ENOMEM.  Whatever was dropped is counted. */
 int history_add(struct history *history, const char *app, const char *session, const struct history_turn *turns, size_t count);
 
+/* history_usage_add - one ended answer, copied; written as turns are.  When HISTORY_USAGE_WAITING_MAX wait the oldest is lost and counted.
+ * 0; -ENOMEM (counted too). */
+int history_usage_add(struct history *history, const struct history_usage *usage);
+
 /* The asks.  done is called once, later, from the loop, unless the ask is cancelled or the history closed; *ret_ask is good until
  * then.  ret_ask may be NULL.  0; -EINVAL: a name is out of bounds; -EBUSY: HISTORY_ASKS_MAX are on their way; -ENOMEM. */
 
@@ -125,9 +156,18 @@ int history_load(struct history *history, const char *app, const char *session, 
 int history_show(struct history *history, const char *app, const char *session,
                  void (*done)(void *owner, const struct history_reply *reply), void *owner, struct history_ask **ret_ask);
 
+/* history_find - the turn of one answer by its id (role ASSISTANT), if that app has it; none is no error.  Waits as load does. */
+int history_find(struct history *history, const char *app, const char *stream,
+                 void (*done)(void *owner, const struct history_reply *reply), void *owner, struct history_ask **ret_ask);
+
 /* history_list - the conversations of an app, or with NULL of all; limit is cut to HISTORY_LIST_MAX. */
 int history_list(struct history *history, const char *app, uint32_t limit,
                  void (*done)(void *owner, const struct history_reply *reply), void *owner, struct history_ask **ret_ask);
+
+/* history_usage_sums - what answers that ended at since_ms or later have used; app and key NULL: all of them.  limit is cut to
+ * HISTORY_USAGE_ROWS_MAX; the rest is left out. */
+int history_usage_sums(struct history *history, uint64_t since_ms, enum history_usage_by by, const char *app, const char *key, uint32_t limit,
+                       void (*done)(void *owner, const struct history_reply *reply), void *owner, struct history_ask **ret_ask);
 
 /* history_forget - deletes a conversation, or with session NULL all of the app, waiting turns included.  No later ask sees
  * them; done is called when their bytes are overwritten in the database and the write-ahead log is cut.  When the

@@ -15,7 +15,7 @@ static void hand_over(struct history_shared *shared, struct history_ask *ask)
     const uint64_t one = 1;
 
     history_turns_turn_round(&ask->turns);
-    ask->bytes = sizeof *ask + ask->turns.bytes + ask->found.count * (2 * HISTORY_NAME_MAX);
+    ask->bytes = sizeof *ask + ask->turns.bytes + (ask->found.count + ask->sums.count) * (2 * HISTORY_NAME_MAX);
     pthread_mutex_lock(&shared->lock);
     list_append(&shared->done, &ask->link);
     shared->done_bytes += ask->bytes;
@@ -68,6 +68,29 @@ static void collect_turns(struct history_thread *thread, struct history_ask *ask
         blame(ask, -ENOMEM, "no memory for the turns");
 }
 
+static void find_answer(struct history_thread *thread, struct history_ask *ask)
+{
+    struct history_trouble trouble;
+    const char *session;
+
+    pthread_mutex_lock(&thread->shared->lock);
+    const struct history_turn *turn = history_queue_find(&thread->shared->queue, ask->app, ask->session, ask->order, &session);
+    if (turn) {
+        ask->found_session = strdup(session);
+        ask->turns.failed = !ask->found_session;
+        history_turns_take(&ask->turns, turn);
+    }
+    pthread_mutex_unlock(&thread->shared->lock);
+    if (!turn && !thread->store) {
+        blame_state(thread, ask);
+    } else if (!turn && history_store_find(thread->store, ask->app, ask->session, &ask->turns, &ask->found_session, &trouble) < 0) {
+        blame(ask, trouble.error, trouble.why.text);
+        history_thread_failed(thread, &trouble);
+    }
+    if (ask->turns.failed)
+        blame(ask, -ENOMEM, "no memory for the turn");
+}
+
 /* What waits is written first, so that the rows tell all. */
 static void list_conversations(struct history_thread *thread, struct history_ask *ask)
 {
@@ -86,6 +109,22 @@ static void list_conversations(struct history_thread *thread, struct history_ask
     if (!thread->store) {
         blame_state(thread, ask);
     } else if (history_store_list(thread->store, ask->app, ask->limit, &ask->found, &trouble) < 0) {
+        blame(ask, trouble.error, trouble.why.text);
+        history_thread_failed(thread, &trouble);
+    }
+}
+
+static void sum_usage(struct history_thread *thread, struct history_ask *ask)
+{
+    struct history_trouble trouble;
+
+    while (thread->writable && history_usage_waits(thread->shared, ask->order))
+        if (!history_usage_write(thread, ask->order))
+            break;
+    if (!thread->store) {
+        blame_state(thread, ask);
+    } else if (history_store_usage_sums(thread->store, ask->since_ms, ask->by, ask->app, ask->session, ask->limit, &ask->sums,
+                                        &trouble) < 0) {
         blame(ask, trouble.error, trouble.why.text);
         history_thread_failed(thread, &trouble);
     }
@@ -153,6 +192,10 @@ void history_asks_answer(struct history_thread *thread)
         }
         if (ask->kind == HISTORY_LIST)
             list_conversations(thread, ask);
+        else if (ask->kind == HISTORY_USAGE)
+            sum_usage(thread, ask);
+        else if (ask->kind == HISTORY_FIND)
+            find_answer(thread, ask);
         else
             collect_turns(thread, ask);
         hand_over(thread->shared, ask);

@@ -7,6 +7,7 @@
 #define AGE_CHECK_S 3600u        /* how often turns that have become too old are looked for */
 #define SCRUB_RETRY_MS 250u      /* another program is reading the write-ahead log */
 #define DAY_MS 86400000ull
+#define USAGE_KEPT_MS (2 * DAY_MS) /* usage younger than this does not go for want of room */
 
 static void scrub(struct history_thread *thread, uint64_t now_ns)
 {
@@ -31,15 +32,22 @@ static void retire(struct history_thread *thread)
     struct history_trouble trouble;
     uint64_t now_ms = clock_wall_ms(), kept_ms = thread->options->retention_days * DAY_MS;
     struct history_size size;
-    int r = history_store_size(thread->store, &size, &trouble);
+    int usage = 0, r = history_store_size(thread->store, &size, &trouble);
 
     if (r == 0 && kept_ms && now_ms > kept_ms)
         r = history_store_retire(thread->store, now_ms - kept_ms, &trouble);
-    if (r == 0 && thread->options->retention_mb && size.used > (uint64_t)thread->options->retention_mb << 20)
+    if (r == 0 && kept_ms && now_ms > kept_ms)
+        usage = history_store_retire_usage(thread->store, now_ms - kept_ms, &trouble);
+    if (r == 0 && usage == 0 && thread->options->retention_mb && size.used > (uint64_t)thread->options->retention_mb << 20) {
         r = history_store_retire(thread->store, UINT64_MAX, &trouble);
+        if (r >= 0 && now_ms > USAGE_KEPT_MS) /* what the day's limits are counted from stays */
+            usage = history_store_retire_usage(thread->store, now_ms - USAGE_KEPT_MS, &trouble);
+    }
+    if (r >= 0 && usage < 0)
+        r = usage;
     if (!history_thread_went_well(thread, r, &trouble))
         return;
-    if (r == 0) {
+    if (r == 0 && usage == 0) {
         thread->retire = false; /* not measured again: the limit may be less than an empty database */
         return;
     }

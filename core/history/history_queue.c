@@ -44,7 +44,7 @@ struct history_added *history_added_make(const char *app, const char *session, c
     char *end;
 
     for (size_t i = 0; i < count; i++)
-        bytes += turns[i].size + 1 + strlen(turns[i].stream) + 1;
+        bytes += turns[i].size + 1 + strlen(turns[i].stream) + 1 + strlen(history_turns_about(&turns[i])) + 1;
     added = malloc(bytes);
     if (!added)
         return NULL;
@@ -60,6 +60,7 @@ struct history_added *history_added_make(const char *app, const char *session, c
         added->turns[i] = turns[i];
         added->turns[i].message = append_bytes(&end, turns[i].message, turns[i].size);
         added->turns[i].stream = append_bytes(&end, turns[i].stream, strlen(turns[i].stream));
+        added->turns[i].about = append_bytes(&end, history_turns_about(&turns[i]), strlen(history_turns_about(&turns[i])));
         added->message_bytes += turns[i].size;
     }
     return added;
@@ -156,6 +157,31 @@ void history_queue_collect(const struct history_queue *queue, const char *app, c
             if (!history_turns_take(turns, &added->turns[i - 1]))
                 return;
     }
+}
+
+static const struct history_turn *find_in(const struct list *adds, const char *app, const char *stream, uint64_t before,
+                                          const char **ret_session)
+{
+    for (const struct list *link = adds->next; link != adds; link = link->next) {
+        const struct history_added *added = list_entry(link, const struct history_added, link);
+
+        if (added->order >= before || strcmp(added->app, app) != 0)
+            continue;
+        for (uint32_t i = 0; i < added->count; i++)
+            if (added->turns[i].role == HISTORY_ROLE_ASSISTANT && strcmp(added->turns[i].stream, stream) == 0) {
+                *ret_session = added->session;
+                return &added->turns[i];
+            }
+    }
+    return NULL;
+}
+
+const struct history_turn *history_queue_find(const struct history_queue *queue, const char *app, const char *stream, uint64_t before,
+                                              const char **ret_session)
+{
+    const struct history_turn *turn = find_in(&queue->batch, app, stream, before, ret_session);
+
+    return turn ? turn : find_in(&queue->waiting, app, stream, before, ret_session);
 }
 
 void history_queue_forget(struct history_queue *queue, const char *app, const char *session, uint64_t before, struct list *ret_gone)

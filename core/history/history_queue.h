@@ -52,6 +52,10 @@ void history_queue_done(struct history_queue *queue, struct list *ret_done);
 void history_queue_collect(const struct history_queue *queue, const char *app, const char *session, uint64_t before,
                            struct history_turns *turns);
 
+/* history_queue_find - the turn of an answer in adds older than before: good while the lock is held.  NULL: none.  Looks at all of them. */
+const struct history_turn *history_queue_find(const struct history_queue *queue, const char *app, const char *stream, uint64_t before,
+                                              const char **ret_session);
+
 /* history_queue_forget - moves waiting adds older than before to *ret_gone; session NULL: all of the app's. */
 void history_queue_forget(struct history_queue *queue, const char *app, const char *session, uint64_t before, struct list *ret_gone);
 

@@ -15,6 +15,17 @@ static const char *column_text(sqlite3_stmt *row, int column)
     return text ? text : "";
 }
 
+static struct history_turn read_turn(sqlite3_stmt *row)
+{
+    return (struct history_turn){.wall_ms = (uint64_t)sqlite3_column_int64(row, 0),
+                                 .role = (uint32_t)sqlite3_column_int64(row, 1),
+                                 .verdict = (uint32_t)sqlite3_column_int64(row, 2),
+                                 .flags = (uint32_t)sqlite3_column_int64(row, 3),
+                                 .stream = column_text(row, 4),
+                                 .message = (const char *)sqlite3_column_text(row, 6),
+                                 .size = (size_t)sqlite3_column_bytes(row, 6)};
+}
+
 int history_store_collect(struct history_store *store, const char *app, const char *session, struct history_turns *turns,
                           struct history_trouble *trouble)
 {
@@ -27,15 +38,35 @@ int history_store_collect(struct history_store *store, const char *app, const ch
     sqlite3_bind_int64(row, 3, (int64_t)turns->bytes_max);
     sqlite3_bind_int64(row, 4, (int64_t)(turns->max - turns->count) * ROWS_PER_TURN);
     while (more && (rc = sqlite3_step(row)) == SQLITE_ROW) {
-        struct history_turn turn = {.wall_ms = (uint64_t)sqlite3_column_int64(row, 0),
-                                    .role = (uint32_t)sqlite3_column_int64(row, 1),
-                                    .verdict = (uint32_t)sqlite3_column_int64(row, 2),
-                                    .flags = (uint32_t)sqlite3_column_int64(row, 3),
-                                    .stream = column_text(row, 4)};
+        struct history_turn turn = read_turn(row);
 
-        turn.message = (const char *)sqlite3_column_text(row, 6);
-        turn.size = (size_t)sqlite3_column_bytes(row, 6);
         more = history_turns_take(turns, &turn);
+    }
+    sqlite3_reset(row);
+    sqlite3_clear_bindings(row);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : history_store_failed(store, rc, trouble);
+}
+
+int history_store_find(struct history_store *store, const char *app, const char *stream, struct history_turns *turns, char **ret_session,
+                       struct history_trouble *trouble)
+{
+    sqlite3_stmt *row = history_store_statement(store, HISTORY_SQL_FIND);
+    int rc;
+
+    sqlite3_bind_text(row, 1, app, -1, SQLITE_STATIC);
+    sqlite3_bind_text(row, 2, stream, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(row, 3, (int64_t)turns->bytes_max);
+    rc = sqlite3_step(row);
+    if (rc == SQLITE_ROW) {
+        struct history_turn turn = read_turn(row);
+        char *session = strdup(column_text(row, 8));
+
+        turn.about = column_text(row, 7);
+        turns->failed = !session;
+        if (session) {
+            history_turns_take(turns, &turn);
+            *ret_session = session;
+        }
     }
     sqlite3_reset(row);
     sqlite3_clear_bindings(row);

@@ -20,6 +20,17 @@ static const char *const migrations[HISTORY_STORE_VERSION] = {
     "CREATE INDEX turn_of_conversation ON turn(conversation);"
     "CREATE INDEX turn_by_time ON turn(at_ms);"
     "CREATE TABLE forgotten(conversation INTEGER PRIMARY KEY);",
+    /* What answers have used: a row each, and the sums of each hour (since 1970) by which questions over any time are answered quickly. */
+    "CREATE TABLE usage(id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, stream TEXT NOT NULL, app TEXT NOT NULL, key TEXT NOT NULL, "
+    "  upstream TEXT NOT NULL, model TEXT NOT NULL, transport TEXT NOT NULL, verdict INTEGER NOT NULL, estimated INTEGER NOT NULL, "
+    "  prompt INTEGER NOT NULL, completion INTEGER NOT NULL, bytes INTEGER NOT NULL);"
+    "CREATE INDEX usage_by_time ON usage(at_ms);"
+    "CREATE TABLE usage_hour(hour INTEGER NOT NULL, app TEXT NOT NULL, key TEXT NOT NULL, upstream TEXT NOT NULL, answers INTEGER NOT NULL, "
+    "  estimated INTEGER NOT NULL, prompt INTEGER NOT NULL, completion INTEGER NOT NULL, bytes INTEGER NOT NULL, "
+    "  PRIMARY KEY(hour, app, key, upstream)) WITHOUT ROWID;",
+    /* Answers found by their id (role 3: ASSISTANT), and what is needed to tell them again; turns of before have nothing about them. */
+    ("ALTER TABLE turn ADD COLUMN about TEXT NOT NULL DEFAULT '';"
+     "CREATE INDEX turn_of_stream ON turn(stream) WHERE stream <> '' AND role = 3;"),
 };
 
 /* One number that a query gives.  SQLite's code. */

@@ -10,8 +10,10 @@ void history_ask_free(struct history_ask *ask)
 {
     history_turns_free(&ask->turns);
     history_list_free(&ask->found);
+    history_sums_free(&ask->sums);
     free(ask->app);
     free(ask->session);
+    free(ask->found_session);
     free(ask);
 }
 
@@ -31,6 +33,7 @@ static void shared_free(struct history_shared *shared)
     free_asks(&shared->done);
     history_queue_free(&shared->queue.waiting);
     history_queue_free(&shared->queue.batch);
+    history_usage_free(&shared->usage);
     if (shared->eventfd != -1)
         close(shared->eventfd);
     pthread_cond_destroy(&shared->work);
@@ -69,6 +72,7 @@ struct history_shared *history_shared_create(const char *path, const struct hist
     pthread_cond_init(&shared->ended, &monotonic);
     pthread_condattr_destroy(&monotonic);
     history_queue_init(&shared->queue, shared->options.queue_max, shared->options.queue_bytes);
+    list_init(&shared->usage);
     list_init(&shared->asks);
     list_init(&shared->done);
     why_set(&shared->text, 0, "%s is being opened", path);

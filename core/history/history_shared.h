@@ -9,24 +9,29 @@
 #include <pthread.h>
 
 #include "core/history/history_queue.h"
+#include "core/history/history_usage.h"
 #include "core/history/history_store.h"
 
 #define HISTORY_DONE_BYTES_MAX 16777216u /* results the loop has not taken: over it no more asks are answered */
 #define HISTORY_CLOSE_MS 5000u           /* writing what waits at the end */
 
-enum history_ask_kind { HISTORY_LOAD, HISTORY_SHOW, HISTORY_LIST, HISTORY_FORGET };
+enum history_ask_kind { HISTORY_LOAD, HISTORY_FIND, HISTORY_SHOW, HISTORY_LIST, HISTORY_FORGET, HISTORY_USAGE };
 
 struct history_ask {
     struct list link;
     enum history_ask_kind kind;
     uint64_t order;
-    char *app, *session; /* NULL: not named; one block each */
+    char *app, *session; /* NULL: not named; one block each.  USAGE: session is the key's name, FIND: the answer's id */
     uint32_t limit;
+    uint64_t since_ms;         /* USAGE */
+    enum history_usage_by by;
     /* the result */
     int error;
     struct why why;
     struct history_turns turns;
+    char *found_session; /* FIND */
     struct history_list_found found;
+    struct history_sums_found sums;
     uint64_t forgotten;
     size_t bytes; /* of the result, as counted in done_bytes */
     struct {      /* the loop's */
@@ -43,6 +48,8 @@ struct history_shared {
     pthread_cond_t work;  /* to the thread: something is due earlier than it thinks */
     pthread_cond_t ended; /* to history_close: has_ended */
     struct history_queue queue;
+    struct list usage;    /* history_used, in order; the thread takes some out to write them */
+    uint32_t usage_count; /* with those being written */
     struct list asks, done;
     size_t done_bytes;
     uint64_t order; /* of the newest add or ask */

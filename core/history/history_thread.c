@@ -127,6 +127,21 @@ static void open_store(struct history_thread *thread)
 
 /* ---- writing ---- */
 
+bool history_thread_follow(struct history_thread *thread)
+{
+    struct history_trouble trouble;
+
+    if (!history_store_moved(thread->store))
+        return true;
+    history_store_scrub(thread->store, &trouble);
+    history_store_close(thread->store, true);
+    thread->store = NULL;
+    thread->writable = false;
+    log_warn("history: %s was moved away or deleted: a new one is begun", thread->shared->path);
+    open_store(thread);
+    return thread->store != NULL;
+}
+
 /* The batch that history_queue_take has filled. */
 bool history_thread_write_batch(struct history_thread *thread)
 {
@@ -134,17 +149,9 @@ bool history_thread_write_batch(struct history_thread *thread)
     struct history_trouble trouble;
     uint64_t begun_ns = clock_now_ns(), turns = 0;
     struct list done;
-    bool well;
+    bool well = history_thread_follow(thread);
 
-    if (history_store_moved(thread->store)) { /* the operator took the file away: a new one is begun */
-        history_store_scrub(thread->store, &trouble);
-        history_store_close(thread->store, true);
-        thread->store = NULL;
-        thread->writable = false;
-        log_warn("history: %s was moved away or deleted: a new one is begun", shared->path);
-        open_store(thread);
-    }
-    well = thread->store && history_thread_went_well(thread, history_store_append(thread->store, &shared->queue.batch, &trouble), &trouble);
+    well = well && history_thread_went_well(thread, history_store_append(thread->store, &shared->queue.batch, &trouble), &trouble);
     list_init(&done);
     pthread_mutex_lock(&shared->lock);
     if (well) {
@@ -201,6 +208,8 @@ static void write_what_is_due(struct history_thread *thread, uint64_t now_ns)
         history_thread_write_batch(thread);
     else if (!thread->writable)
         history_thread_went_well(thread, history_store_probe(thread->store, &trouble), &trouble);
+    if (thread->writable && history_usage_due_ns(shared) <= now_ns)
+        history_usage_write(thread, UINT64_MAX);
 }
 
 /* ---- the thread ---- */
@@ -215,6 +224,7 @@ static bool rest(struct history_thread *thread)
     while (!shared->stop && (list_is_empty(&shared->asks) || shared->done_bytes >= HISTORY_DONE_BYTES_MAX)) {
         bool idle = !thread->purge && !thread->scrub && !thread->retire && !thread->vacuum;
         uint64_t chore_ns = idle ? thread->age_ns : thread->chore_ns, at_ns = due_ns(shared);
+        uint64_t usage_ns = list_is_empty(&shared->asks) ? history_usage_due_locked_ns(shared) : UINT64_MAX;
 
         if (!list_is_empty(&shared->asks))
             at_ns = UINT64_MAX; /* the loop takes no results: it signals when it does */
@@ -222,6 +232,8 @@ static bool rest(struct history_thread *thread)
             at_ns = thread->retry_ns;
         else if (chore_ns < at_ns)
             at_ns = chore_ns;
+        if (thread->writable && usage_ns < at_ns)
+            at_ns = usage_ns;
         if (at_ns <= clock_now_ns())
             break;
         struct timespec until = {(time_t)(at_ns / CLOCK_S), (long)(at_ns % CLOCK_S)};
@@ -250,6 +262,8 @@ static void finish(struct history_thread *thread)
         pthread_mutex_unlock(&shared->lock);
         well = !some || history_thread_write_batch(thread) || (thread->store && thread->said == -EBUSY); /* a lock may be let go in time */
     }
+    for (bool well = true; well && thread->store && history_usage_due_ns(shared) != UINT64_MAX && clock_now_ns() < shared->stop_at_ns;)
+        well = history_usage_write(thread, UINT64_MAX) || (thread->store && thread->said == -EBUSY);
     while (thread->writable && (thread->purge || thread->scrub) && clock_now_ns() < shared->stop_at_ns &&
            clock_now_ns() >= thread->chore_ns)
         history_chore_step(thread, clock_now_ns());
@@ -275,6 +289,8 @@ void *history_thread_main(void *argument)
     pthread_mutex_lock(&shared->lock);
     if (shared->queue.turns > 0)
         log_error("history: %llu turns could not be written", (unsigned long long)shared->queue.turns);
+    if (shared->usage_count > 0)
+        log_error("history: the usage of %u answers could not be written", shared->usage_count);
     shared->has_ended = true;
     pthread_cond_signal(&shared->ended);
     history_shared_leave(shared);

@@ -27,6 +27,16 @@ bool history_thread_went_well(struct history_thread *thread, int r, const struct
 bool history_thread_write_batch(struct history_thread *thread);
 void history_thread_measure(struct history_thread *thread);
 
+/* history_thread_follow - before a batch: the operator may have taken the file away, then a new one is begun.  False: there is none. */
+bool history_thread_follow(struct history_thread *thread);
+
+/* history_usage.c.  due: when the oldest waiting usage is to be written, UINT64_MAX: nothing waits.  write: a batch of what is older
+ * than before (an order of adds and asks); true when there was none or it is on disk. */
+uint64_t history_usage_due_ns(struct history_shared *shared);
+uint64_t history_usage_due_locked_ns(const struct history_shared *shared); /* with the lock held */
+bool history_usage_write(struct history_thread *thread, uint64_t before);
+bool history_usage_waits(struct history_shared *shared, uint64_t before); /* something older than before */
+
 /* history_asks.c.  answer: a round of asks, in order.  next: takes the first one off the list, with only_forgets passing over the others;
  * NULL: none, or the loop has not taken its results.  forget: answered by end_forgets when the bytes are gone, at once when it fails. */
 void history_asks_answer(struct history_thread *thread);

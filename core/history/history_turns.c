@@ -18,11 +18,12 @@ static bool make_place(struct history_turns *turns)
     return true;
 }
 
-/* One block holds message and stream id: freeing a turn is freeing its message. */
+/* One block holds message, stream id and about: freeing a turn is freeing its message. */
 static bool keep(struct history_turns *turns, const struct history_turn *turn)
 {
-    size_t stream_size = strlen(turn->stream) + 1;
-    char *block = make_place(turns) ? malloc(turn->size + 1 + stream_size) : NULL;
+    const char *about = history_turns_about(turn);
+    size_t stream_size = strlen(turn->stream) + 1, about_size = strlen(about) + 1;
+    char *block = make_place(turns) ? malloc(turn->size + 1 + stream_size + about_size) : NULL;
     struct history_turn *kept;
 
     if (!block)
@@ -30,10 +31,12 @@ static bool keep(struct history_turns *turns, const struct history_turn *turn)
     memcpy(block, turn->message, turn->size);
     block[turn->size] = '\0';
     memcpy(block + turn->size + 1, turn->stream, stream_size);
+    memcpy(block + turn->size + 1 + stream_size, about, about_size);
     kept = &turns->turns[turns->count++];
     *kept = *turn;
     kept->message = block;
     kept->stream = block + turn->size + 1;
+    kept->about = kept->stream + stream_size;
     turns->bytes += turn->size;
     return true;
 }

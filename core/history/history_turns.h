@@ -18,6 +18,12 @@ struct history_turns {
  * one is wanted. */
 bool history_turns_take(struct history_turns *turns, const struct history_turn *turn);
 
+/* history_turns_about - a turn's about; "" when it has none. */
+static inline const char *history_turns_about(const struct history_turn *turn)
+{
+    return turn->about ? turn->about : "";
+}
+
 /* history_turns_turn_round - oldest first, for the asker. */
 void history_turns_turn_round(struct history_turns *turns);
 void history_turns_free(struct history_turns *turns);

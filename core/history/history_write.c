@@ -45,6 +45,7 @@ static int append_turn(struct history_store *store, int64_t conversation, const 
     sqlite3_bind_int64(row, 6, (int64_t)turn->size);
     sqlite3_bind_text(row, 7, turn->stream, -1, SQLITE_STATIC);
     sqlite3_bind_text64(row, 8, turn->message, turn->size, SQLITE_STATIC, SQLITE_UTF8);
+    sqlite3_bind_text(row, 9, history_turns_about(turn), -1, SQLITE_STATIC);
     rc = history_store_run(row);
     sqlite3_clear_bindings(row);
     return rc;

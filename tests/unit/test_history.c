@@ -23,6 +23,7 @@
 #include "core/base/fd.h"
 #include "core/history/history.h"
 #include "core/history/history_store.h"
+#include "core/history/history_store_inner.h"
 
 #define PATIENCE_NS (60 * CLOCK_S) /* a bound for a hung test, not a speed that is asked for */
 #define NEVER_MS 3600000u          /* sync_ms: only asks and full batches move anything */
@@ -44,6 +45,7 @@ static struct {
     struct history_turn turns[SEEN_MAX];
     char message[SEEN_MAX][256], stream[SEEN_MAX][64];
     char app[SEEN_MAX][32], session[SEEN_MAX][32];
+    char about[SEEN_MAX][64], of_session[64];
     uint64_t conversation_turns[SEEN_MAX];
 } seen;
 
@@ -55,11 +57,13 @@ static void see(void *owner, const struct history_reply *reply)
     seen.count = reply->count;
     seen.forgotten = reply->forgotten;
     snprintf(seen.text, sizeof seen.text, "%s", reply->text);
+    snprintf(seen.of_session, sizeof seen.of_session, "%s", reply->session ? reply->session : "");
     for (size_t i = 0; i < reply->count && i < SEEN_MAX; i++) {
         if (reply->turns) {
             seen.turns[i] = reply->turns[i];
             snprintf(seen.message[i], sizeof seen.message[i], "%s", reply->turns[i].message);
             snprintf(seen.stream[i], sizeof seen.stream[i], "%s", reply->turns[i].stream);
+            snprintf(seen.about[i], sizeof seen.about[i], "%s", reply->turns[i].about);
         }
         if (reply->conversations) {
             snprintf(seen.app[i], sizeof seen.app[i], "%s", reply->conversations[i].app);
@@ -385,6 +389,128 @@ static void apps_and_sessions_are_apart(void **unused)
     assert_int_equal(seen.count, 1);
     load("a' OR 1=1 --", "bc");
     assert_int_equal(seen.count, 0);
+}
+
+static void add_answer(const char *app, const char *session, const char *stream, const char *message, const char *about)
+{
+    const struct history_turn turns[] = {
+        {.role = HISTORY_ROLE_USER, .wall_ms = 5, .stream = stream, .message = "\"q\"", .size = 3},
+        {.role = HISTORY_ROLE_ASSISTANT,
+         .verdict = UMBEL_VERDICT_CANCELLED,
+         .wall_ms = 6,
+         .stream = stream,
+         .message = message,
+         .size = strlen(message),
+         .about = about},
+    };
+
+    assert_int_equal(history_add(now.history, app, session, turns, 2), 0);
+}
+
+static void find(const char *app, const char *stream)
+{
+    unsigned before = seen.calls;
+
+    assert_int_equal(history_find(now.history, app, stream, see, NULL, NULL), 0);
+    answered(before);
+    if (seen.error)
+        fail_msg("%s", seen.text);
+}
+
+static void expect_found(const char *session, const char *message, const char *about)
+{
+    assert_int_equal(seen.count, 1);
+    assert_string_equal(seen.of_session, session);
+    assert_string_equal(seen.message[0], message);
+    assert_string_equal(seen.about[0], about);
+    assert_int_equal(seen.turns[0].role, HISTORY_ROLE_ASSISTANT);
+    assert_int_equal(seen.turns[0].verdict, UMBEL_VERDICT_CANCELLED);
+}
+
+/* Goal: an answer is found by its id, by its app alone, until its conversation is forgotten.  Method: while it waits to be written, when it
+ * is on disk (list writes all), and after a new start; the id in another app, an unknown one, none, and after the forget.
+ * Catches: a question found in place of its answer, an app that is not looked at, a turn told of whose conversation was forgotten. */
+static void an_answer_is_found_by_its_id(void **unused)
+{
+    struct history_options options = {.sync_ms = NEVER_MS};
+
+    (void)unused;
+    open_history(&options);
+    add_answer("a", "s", "id-1", "\"one\"", "{1}");
+    add_answer("b", "s", "id-2", "\"two\"", NULL);
+    add("a", "s", "\"no id\"");
+    for (int round = 0; round < 3; round++) {
+        find("a", "id-1");
+        expect_found("s", "\"one\"", "{1}");
+        find("b", "id-2");
+        expect_found("s", "\"two\"", "");
+        find("b", "id-1");
+        assert_int_equal(seen.count, 0);
+        assert_string_equal(seen.of_session, "");
+        find("a", "id-3");
+        assert_int_equal(seen.count, 0);
+        if (round == 0)
+            list(NULL, 10);
+        if (round == 1) {
+            close_history();
+            open_history(&options);
+        }
+    }
+    assert_int_equal(history_find(now.history, "a", "", see, NULL, NULL), -EINVAL);
+    forget("a", "s");
+    find("a", "id-1");
+    assert_int_equal(seen.count, 0);
+    find("b", "id-2");
+    expect_found("s", "\"two\"", "");
+    add_answer("a", "s", "id-4", "\"four\"", "{4}");
+    forget("a", "s");
+    find("a", "id-4");
+    assert_int_equal(seen.count, 0);
+}
+
+/* Goal: what is older than the ask is found, what is younger is not.  Method: an ask between two adds in one turn of the loop.
+ * Catches: a look into the queue without regard to order. */
+static void a_find_sees_earlier_adds_only(void **unused)
+{
+    struct history_options options = {.sync_ms = NEVER_MS};
+    unsigned before = seen.calls;
+
+    (void)unused;
+    open_history(&options);
+    assert_int_equal(history_find(now.history, "a", "id-1", see, NULL, NULL), 0);
+    add_answer("a", "s", "id-1", "\"one\"", "{1}");
+    answered(before);
+    assert_int_equal(seen.count, 0);
+    find("a", "id-1");
+    expect_found("s", "\"one\"", "{1}");
+}
+
+/* Goal: finding one answer among very many costs a step in an index, not a walk through all.  Method: the database's own plan of the
+ * statement.  Catches: an index whose condition the statement does not repeat, and which is then never used. */
+static void an_answer_is_found_by_an_index(void **unused)
+{
+    static const char *const texts[] = {
+#define TEXT(name, text) [HISTORY_SQL_##name] = text,
+        HISTORY_STATEMENTS(TEXT)
+#undef TEXT
+    };
+    struct history_options options = {0};
+    char query[1024], plan[1024] = "";
+    sqlite3_stmt *row;
+    sqlite3 *db;
+
+    (void)unused;
+    open_history(&options);
+    wait_for_state(HISTORY_OK, "");
+    db = open_beside();
+    snprintf(query, sizeof query, "EXPLAIN QUERY PLAN %s", texts[HISTORY_SQL_FIND]);
+    assert_int_equal(sqlite3_prepare_v2(db, query, -1, &row, NULL), SQLITE_OK);
+    while (sqlite3_step(row) == SQLITE_ROW)
+        snprintf(plan + strlen(plan), sizeof plan - strlen(plan), "%s; ", (const char *)sqlite3_column_text(row, 3));
+    sqlite3_finalize(row);
+    sqlite3_close(db);
+    if (!strstr(plan, "turn_of_stream (stream=?)") || strstr(plan, "SCAN"))
+        fail_msg("%s", plan);
 }
 
 /* Goal: asks see what waits, and nothing that was added after them.  Method: sync_ms is an hour, so nothing is written; adds before and
@@ -1221,6 +1347,9 @@ int main(void)
         HISTORY_TEST(a_load_keeps_the_newest_within_its_bounds),
         HISTORY_TEST(apps_and_sessions_are_apart),
         HISTORY_TEST(asks_see_earlier_adds_only),
+        HISTORY_TEST(an_answer_is_found_by_its_id),
+        HISTORY_TEST(a_find_sees_earlier_adds_only),
+        HISTORY_TEST(an_answer_is_found_by_an_index),
         HISTORY_TEST(batches_are_written_when_due),
         HISTORY_TEST(forgotten_turns_leave_no_bytes),
         HISTORY_TEST(a_forget_cut_short_is_finished_at_the_next_start),
