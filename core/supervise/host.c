@@ -8,9 +8,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <umbel/transport.h>
+
 #include "core/base/clock.h"
 #include "core/base/fd.h"
 #include "core/base/log.h"
+
+static void exited(struct host *host);
 
 typedef void host_action(struct host *host);
 static host_action act_spawn, act_ready, act_crash, act_exit, act_late, act_kill, act_nothing;
@@ -87,6 +91,7 @@ static void fall_back(struct host *host)
 
 static void close_channel(struct host *host)
 {
+    uring_timer_clear(host->loop, &host->budget_timer);
     uring_socket_close(host->channel);
     host->channel = NULL;
     control_parser_free(&host->parser);
@@ -103,10 +108,24 @@ static int on_frame(void *owner, uint32_t type, uint64_t tag, struct control_in 
 static void channel_received(void *owner, const char *bytes, size_t size)
 {
     struct host *host = owner;
+    uint64_t begun_ns = clock_now_ns();
     int r = control_feed(&host->parser, bytes, size, on_frame, host);
 
     if (r < 0 && host->channel)
         host_kill(host, r == -ENOMEM ? "no memory for its frames" : "it broke the control protocol");
+    uint64_t wait_ns = host_budget_spend(&host->budget, begun_ns, clock_now_ns());
+    if (wait_ns && host->channel) {
+        uring_socket_pause(host->channel, true);
+        uring_timer_set(host->loop, &host->budget_timer, wait_ns);
+    }
+}
+
+static void budget_refilled(struct uring_timer *timer)
+{
+    struct host *host = list_entry(timer, struct host, budget_timer);
+
+    if (host->channel)
+        uring_socket_pause(host->channel, false);
 }
 
 static void channel_closed(void *owner, int error)
@@ -115,7 +134,9 @@ static void channel_closed(void *owner, int error)
 
     (void)error; /* the process's end is told by its pidfd; a live process that closed its channel is of no use */
     close_channel(host);
-    if (host->pid > 0 && host->state != HOST_STOPPING)
+    if (host->reaped)
+        exited(host);
+    else if (host->pid > 0 && host->state != HOST_STOPPING)
         kill(host->pid, SIGKILL);
 }
 
@@ -131,6 +152,22 @@ static void describe_exit(struct host *host, int status)
         snprintf(host->last_error, sizeof host->last_error, "exited with status %d", WEXITSTATUS(status));
 }
 
+/* It has ended, and everything that it said has been read. */
+static void exited(struct host *host)
+{
+    host->reaped = false;
+    uring_timer_clear(host->loop, &host->exit_timer);
+    uring_timer_clear(host->loop, &host->timer);
+    close_channel(host);
+    host->ops->ended(host->owner, host, host->exit_status);
+    step(host, HOST_EV_EXIT);
+}
+
+static void exit_late(struct uring_timer *timer)
+{
+    exited(list_entry(timer, struct host, exit_timer));
+}
+
 static void process_ended(void *owner, int fd)
 {
     struct host *host = owner;
@@ -143,11 +180,13 @@ static void process_ended(void *owner, int fd)
     uring_watch_close(host->exit_watch);
     host->exit_watch = NULL;
     fd_close(&host->pidfd);
-    close_channel(host);
-    host->ops->ended(host->owner, host, status);
     host->pid = 0;
-    uring_timer_clear(host->loop, &host->timer);
-    step(host, HOST_EV_EXIT);
+    host->exit_status = status;
+    host->reaped = true;
+    if (host->channel) /* its last words: what it wants remembered, above all */
+        uring_timer_set(host->loop, &host->exit_timer, HOST_LAST_WORDS_MS * CLOCK_MS);
+    else
+        exited(host);
 }
 
 /* Starts the process; on success the state stays STARTING with its time limit. */
@@ -257,6 +296,8 @@ void host_init(struct host *host, struct uring_loop *loop, const char *name, con
     host->owner = owner;
     host->pidfd = -1;
     host->timer.fired = timer_fired;
+    host->budget_timer.fired = budget_refilled;
+    host->exit_timer.fired = exit_late;
     snprintf(host->name, sizeof host->name, "%s", name);
 }
 
@@ -267,19 +308,32 @@ void host_start(struct host *host)
     step(host, HOST_EV_START);
 }
 
-void host_stop(struct host *host, uint32_t drain_ms)
+/* Asks it to end: by DRAIN, or by RETIRE with a step. */
+static void quiet(struct host *host, uint32_t drain_ms, bool retire)
 {
     struct control_out frame = {0};
 
     step(host, HOST_EV_QUIET);
     if (host->state != HOST_STOPPING)
         return;
-    control_begin(&frame, CONTROL_DRAIN, 0);
+    control_begin(&frame, retire ? CONTROL_RETIRE : CONTROL_DRAIN, 0);
+    if (retire)
+        control_put(&frame, UMBEL_RETIRE_LEAVE);
     control_put(&frame, drain_ms);
     if (control_end(&frame))
         host_send(host, &frame);
     control_out_free(&frame);
     set_timer_ms(host, drain_ms + HOST_STOP_GRACE_MS);
+}
+
+void host_stop(struct host *host, uint32_t drain_ms)
+{
+    quiet(host, drain_ms, false);
+}
+
+void host_retire(struct host *host, uint32_t drain_ms)
+{
+    quiet(host, drain_ms, true);
 }
 
 void host_restart(struct host *host, uint32_t drain_ms)
@@ -330,5 +384,10 @@ void host_free(struct host *host)
         close_channel(host);
         host->ops->ended(host->owner, host, 0);
         host->pid = 0;
+    } else if (host->reaped) {
+        host->reaped = false;
+        uring_timer_clear(host->loop, &host->exit_timer);
+        close_channel(host);
+        host->ops->ended(host->owner, host, host->exit_status);
     }
 }

@@ -17,12 +17,14 @@
 
 #include "core/control/control.h"
 #include "core/supervise/host_backoff.h"
+#include "core/supervise/host_budget.h"
 #include "core/supervise/host_process.h"
 #include "core/uring/uring_loop.h"
 #include "core/uring/uring_socket.h"
 
 #define HOST_START_LIMIT_MS 20000u /* from spawn to READY */
 #define HOST_STOP_GRACE_MS 2000u   /* beyond the drain time, then SIGKILL */
+#define HOST_LAST_WORDS_MS 5000u   /* from the end of a process to the end of its channel: a child of it may hold that open */
 #define HOST_SEND_MAX (8u << 20)   /* bytes waiting on the channel: a host that does not read that much is killed */
 
 enum host_state { HOST_DOWN, HOST_STARTING, HOST_RUNNING, HOST_STOPPING, HOST_BACKOFF, HOST_HELD, HOST_STATE_COUNT };
@@ -56,8 +58,13 @@ struct host {
     struct uring_socket *channel;
     struct control_parser parser;
     struct host_backoff backoff;
+    struct host_budget budget;        /* of the core's time for its frames */
+    struct uring_timer budget_timer;
     struct uring_timer timer;
     const char *killed_for;
+    bool reaped; /* the process is gone, its channel is read to the end */
+    int exit_status;
+    struct uring_timer exit_timer; /* for that end */
     bool again; /* STOPPING: start once it has ended */
 };
 
@@ -68,6 +75,8 @@ void host_init(struct host *host, struct uring_loop *loop, const char *name, con
 void host_start(struct host *host);
 /* host_stop - asks it to drain within drain_ms and then ends it. */
 void host_stop(struct host *host, uint32_t drain_ms);
+/* host_retire - another process takes its place: clients go over to it within drain_ms (UMBEL_RETIRE_LEAVE). */
+void host_retire(struct host *host, uint32_t drain_ms);
 /* host_restart - drains and starts again; one that is down, waiting or held starts at once. */
 void host_restart(struct host *host, uint32_t drain_ms);
 /* host_expect - so many bytes more than HOST_SEND_MAX may wait on the channel of this process: it is about to be sent them. */

@@ -17,7 +17,7 @@
 #define FDS_MAX (CONTROL_FD_LISTEN - CONTROL_FD_CHANNEL + HOST_LISTENERS_MAX)
 #define FD_SAFE 100 /* above every fixed number, so moving one never overwrites another */
 
-static const char *const kept_environment[] = {"PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS",
+static const char *const kept_environment[] = {"PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "JOURNAL_STREAM", "ASAN_OPTIONS", "UBSAN_OPTIONS",
                                                "TSAN_OPTIONS", "LSAN_OPTIONS"};
 
 /* In the child, between fork and exec: only async-signal-safe calls. */
@@ -75,7 +75,7 @@ int host_process_start(const struct host_spawn *spawn, pid_t *ret_pid, int *ret_
 {
     char **envp = host_process_environment(), listeners[16];
     const char *argv[] = {"umbel-host", spawn->plugin_path, spawn->name, listeners, spawn->log_level, spawn->log_json ? "json" : "text",
-                          NULL};
+                          spawn->sandbox, NULL};
     int fds[FDS_MAX] = {spawn->channel, spawn->ring, spawn->journal, spawn->stats, spawn->page, spawn->wake};
     size_t fd_count = CONTROL_FD_LISTEN - CONTROL_FD_CHANNEL;
     pid_t pid, parent = getpid();

@@ -15,6 +15,7 @@ struct host_spawn {
     const char *name;        /* "bmob.0": for the process list and log lines */
     const char *log_level;   /* as in the configuration */
     int log_json;
+    const char *sandbox;     /* core/sandbox: settings as text */
     int channel, ring, journal, stats, page, wake; /* stay the caller's */
     int listeners[HOST_LISTENERS_MAX];
     size_t listener_count;
