@@ -17,10 +17,27 @@ struct config_list {
 };
 
 struct config_upstream {
-    char *name, *dialect, *base_url, *api_key /* resolved; wiped at free */, *ca_file, *proxy;
+    char *name, *dialect, *base_url, *api_key /* resolved; wiped at free */, *ca_file;
+    char *proxy;                    /* URL, or "env": from HTTPS_PROXY, HTTP_PROXY and NO_PROXY, or "": none */
+    char *client_cert, *client_key; /* what this side shows of itself, PEM; both or neither ("") */
     struct config_list models, quirks;
     uint32_t max_concurrent, queue, connect_timeout_ms, first_token_timeout_ms, idle_timeout_ms, total_timeout_ms;
     uint32_t line;
+};
+
+/* All 0: no limit.  `limits` holds for an app altogether, `key_limits` for each client key or hook user by itself. */
+struct config_limits {
+    uint32_t concurrent, requests_per_minute, prompt_bytes, output_tokens;
+    uint32_t tokens_per_day;
+};
+
+/* The operator's own service that says who may ask. */
+struct config_authorize {
+    char *url;    /* "" = off */
+    char *secret; /* sent to that service as Authorization: Bearer; wiped at free */
+    char *ca_file;
+    uint32_t timeout_ms, cache_s /* how long an answer without a cache_s of its own is kept; 0 = never */, cache_entries;
+    bool fail_open; /* on_failure = open: who cannot be asked about may enter */
 };
 
 enum config_orphan { CONFIG_ORPHAN_CANCEL, CONFIG_ORPHAN_FINISH, CONFIG_ORPHAN_DRAIN };
@@ -30,9 +47,13 @@ struct config_app {
     struct config_list upstreams; /* names, each exists */
     char *model, *system;
     struct config_list keys;      /* resolved client keys */
+    struct config_list key_names; /* one each, never a secret: NAME of env:NAME, the file's base name of file:PATH, else key-N */
     enum config_orphan on_orphan;
     uint32_t orphan_grace_ms, history_sync_ms;
     bool history;
+    bool continue_on_failure; /* an upstream fails within an answer: the next one goes on from the text so far */
+    struct config_limits limits, key_limits;
+    struct config_authorize authorize;
     uint32_t line;
 };
 
@@ -41,6 +62,7 @@ struct config_value {
     char *name;
     uint32_t type;            /* UMBEL_OPTION_* */
     char *text;               /* TEXT, SECRET (resolved) */
+    bool file;                /* TEXT: an absolute path whose content the host is given */
     int64_t integer;          /* INTEGER, BOOL */
     struct config_list list;  /* LIST */
     struct config_section *sections; /* SECTION */
@@ -64,18 +86,30 @@ struct config_transport {
     struct config_listen *listen;
     size_t listen_count;
     struct config_list apps;                 /* names, each exists */
-    uint32_t workers, max_connections, connect_rate, slow_client_s, drain_ms;
+    uint32_t workers, max_connections, max_questions, connect_rate, slow_client_s, drain_ms, memory_mb;
+    uint32_t needs;                          /* UMBEL_NEEDS_*, by its plugin's manifest */
     char *tls_cert, *tls_key;                /* "" = clear text */
     struct config_section options;           /* the plugin's own */
     struct config_list app_names;            /* apps, anonymous_app and every nested `app`: who may enter here */
     uint32_t line;
+    bool builtin;        /* made of a section of the core's own (daemon/daemon_builtin.h), not of the file's transports */
+    bool outlives_drain; /* serves on while the others let their clients go */
+};
+
+/* Where a section of the core's own is served; at.text NULL = off. */
+struct config_single {
+    struct config_listen at;
+    uint32_t line;
 };
 
 struct config {
+    bool runtime_dir_given; /* by the command line, which wins over the file */
     char *path, *runtime_dir, *state_dir;
     char *log_level; /* error, warn, info, debug */
     bool log_json;
+    char *access_log; /* "" = off, "-" = standard output, else a path */
     char *io; /* auto, io_uring, epoll */
+    char *host_user; /* "" = the default */
     uint32_t ring_slots, journal_mb, linger_s, history_days, history_mb;
     struct config_upstream *upstreams;
     size_t upstream_count;
@@ -84,6 +118,9 @@ struct config {
     struct config_transport *transports;
     size_t transport_count;
     char *metrics_listen, *playground_listen; /* "" = off */
+    char *playground_app, *playground_im_view; /* "" = not said */
+    bool playground_offer_key;
+    struct config_single metrics, playground; /* the same, checked and taken apart */
 };
 
 /* What the loader asks about plugins: fills *ret_path with where NAME.so is and *ret_manifest with the JSON text that

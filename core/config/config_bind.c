@@ -45,11 +45,11 @@ static cfg_opt_t *make_table(struct config_rules rules)
         table[i].name = rule->name;
         table[i].type = CFGT_STR;
         table[i].flags = CFGF_NODEFAULT | (config_kind_is_list(rule->kind) ? CFGF_LIST : CFGF_NONE);
-        if (rule->kind != CONFIG_SECTION)
+        if (!config_kind_is_section(rule->kind))
             continue;
         table[i].type = CFGT_SEC;
-        table[i].flags = CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES;
-        if (!(table[i].subopts = make_table((struct config_rules){rule->rules, rule->rule_count}))) {
+        table[i].flags = CFGF_MULTI | (rule->kind == CONFIG_SECTION ? CFGF_TITLE | CFGF_NO_TITLE_DUPES : CFGF_NONE);
+        if (!(table[i].subopts = make_table(config_rules_below(rule)))) {
             free_table(table);
             return NULL;
         }

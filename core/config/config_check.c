@@ -114,6 +114,23 @@ static const char *path_of_dialect(const char *dialect)
     return NULL; /* gemini: there the model is part of it */
 }
 
+/* Two PEM files of one section that belong together; either may be "". */
+static int check_pair(struct config_load *load, const struct config_node *node, const char *const files[2], const char *const names[2])
+{
+    if (!files[0][0] && !files[1][0])
+        return 0;
+    for (int i = 0; i < 2; i++) {
+        if (!files[i][0])
+            return config_fail(load->why, node, "%s has %s but no %s, expected both or neither, write %s = \"PATH\"",
+                               config_label(node).text, names[!i], names[i], names[i]);
+        if (access(files[i], R_OK) == -1)
+            return config_fail(load->why, option_of(node, names[i]),
+                               "%s: cannot read %s (%s), expected a PEM file, check its name and permissions", names[i], files[i],
+                               strerror(errno));
+    }
+    return 0;
+}
+
 static int check_upstreams(struct config_load *load)
 {
     for (size_t i = 0; i < load->config->upstream_count; i++) {
@@ -121,6 +138,11 @@ static int check_upstreams(struct config_load *load)
         const struct config_node *node = node_of(&load->tree.root, "upstream", i);
         const char *added = path_of_dialect(upstream->dialect);
         size_t size = strlen(upstream->base_url), tail = added ? strlen(added) : 0;
+        int r = check_pair(load, node, (const char *const[2]){upstream->client_cert, upstream->client_key},
+                           (const char *const[2]){"client_cert", "client_key"});
+
+        if (r < 0)
+            return r;
 
         while (size > 0 && upstream->base_url[size - 1] == '/')
             size--;
@@ -129,6 +151,17 @@ static int check_upstreams(struct config_load *load)
                                config_label(node).text, added, (int)(size - tail), upstream->base_url);
     }
     return 0;
+}
+
+/* The section without its url would look like a guard and be none. */
+static int check_authorize(struct config_load *load, const struct config_node *node, const struct config_app *app)
+{
+    const struct config_node *section = config_node_find(node, "authorize");
+
+    if (!section || config_node_find(section, "url"))
+        return 0;
+    return config_fail(load->why, section, "authorize of %s has no url, expected where to ask, write url = \"https://HOST/PATH\"",
+                       app->name);
 }
 
 static int check_apps(struct config_load *load)
@@ -141,7 +174,7 @@ static int check_apps(struct config_load *load)
         for (size_t k = 0; k < app->upstreams.count; k++)
             if (!upstream_find(load->config, app->upstreams.items[k]))
                 return fail_name(load, option_of(node, "upstreams"), node, "upstream", app->upstreams.items[k]);
-        if ((r = check_model(load, node, app)) < 0)
+        if ((r = check_model(load, node, app)) < 0 || (r = check_authorize(load, node, app)) < 0)
             return r;
     }
     return 0;
@@ -185,20 +218,8 @@ static int add_nested_apps(struct config_load *load, const struct config_node *n
 
 static int check_tls(struct config_load *load, const struct config_node *node, const struct config_transport *transport)
 {
-    const char *files[] = {transport->tls_cert, transport->tls_key}, *names[] = {"tls_cert", "tls_key"};
-
-    if (!transport->tls_cert[0] && !transport->tls_key[0])
-        return 0;
-    for (int i = 0; i < 2; i++) {
-        if (!files[i][0])
-            return config_fail(load->why, node, "%s has %s but no %s, expected both or neither, write %s = \"PATH\"",
-                               config_label(node).text, names[!i], names[i], names[i]);
-        if (access(files[i], R_OK) == -1)
-            return config_fail(load->why, option_of(node, names[i]),
-                               "%s: cannot read %s (%s), expected a PEM file, check its name and permissions", names[i], files[i],
-                               strerror(errno));
-    }
-    return 0;
+    return check_pair(load, node, (const char *const[2]){transport->tls_cert, transport->tls_key},
+                      (const char *const[2]){"tls_cert", "tls_key"});
 }
 
 static int check_transports(struct config_load *load)
@@ -274,7 +295,7 @@ static int add_used(struct config_load *load, const struct config_listen *listen
 }
 
 /* A single address option (metrics, playground) as if it were a transport's. */
-static int add_single(struct config_load *load, const char *name, const char *text, struct config_listen *listen,
+static int add_single(struct config_load *load, const char *name, const char *text, struct config_single *single,
                       struct used *all, size_t *count)
 {
     const struct config_node *section = config_node_find(&load->tree.root, name);
@@ -282,14 +303,14 @@ static int add_single(struct config_load *load, const char *name, const char *te
 
     if (!text[0])
         return 0;
-    r = config_value_listen(load, option_of(section, "listen"), text, listen);
-    return r < 0 ? r : add_used(load, listen, section, all, count);
+    single->line = option_of(section, "listen")->line;
+    r = config_value_listen(load, option_of(section, "listen"), text, &single->at);
+    return r < 0 ? r : add_used(load, &single->at, section, all, count);
 }
 
 static int check_addresses(struct config_load *load)
 {
     struct config *config = load->config;
-    struct config_listen metrics = {0}, playground = {0};
     size_t total = 2, count = 0;
     struct used *all;
     int r = 0;
@@ -302,14 +323,10 @@ static int check_addresses(struct config_load *load)
         for (size_t k = 0; k < config->transports[i].listen_count && r == 0; k++)
             r = add_used(load, &config->transports[i].listen[k], node_of(&load->tree.root, "transport", i), all, &count);
     if (r == 0)
-        r = add_single(load, "metrics", config->metrics_listen, &metrics, all, &count);
+        r = add_single(load, "metrics", config->metrics_listen, &config->metrics, all, &count);
     if (r == 0)
-        r = add_single(load, "playground", config->playground_listen, &playground, all, &count);
+        r = add_single(load, "playground", config->playground_listen, &config->playground, all, &count);
     free(all);
-    free(metrics.text);
-    free(metrics.host);
-    free(playground.text);
-    free(playground.host);
     return r;
 }
 

@@ -75,9 +75,14 @@ static int fill_text(const struct fill *fill, const char *text)
     switch (fill->rule->kind) {
     case CONFIG_SECRET:
         return config_value_secret(load, fill->at, fill->rule, text, false, to, &unset);
+    case CONFIG_SINK:
+        if (strcmp(text, "-") == 0)
+            break;
+        return config_value_path(load, fill->at, text, to);
     case CONFIG_PATH:
         return config_value_path(load, fill->at, text, to);
     case CONFIG_URL:
+    case CONFIG_PROXY:
         r = config_value_url(load, fill->at, fill->rule, text);
         break;
     case CONFIG_ADDRESS:
@@ -141,6 +146,11 @@ int config_fill(struct config_load *load, const struct config_node *section, con
 
         if (rule->kind == CONFIG_ADDRESSES)
             continue;
+        if (rule->kind == CONFIG_BLOCK) {
+            if ((r = config_fill(load, node, fill.at, config_rules_below(rule), fill.member)) < 0)
+                return r;
+            continue;
+        }
         if ((rule->flags & UMBEL_OPTION_REQUIRED) && empty)
             return fill_missing(load, fill.at, section, rule);
         if (list)

@@ -18,6 +18,8 @@ static void upstream_clear(struct config_upstream *upstream)
     free(upstream->base_url);
     free(upstream->ca_file);
     free(upstream->proxy);
+    free(upstream->client_cert);
+    free(upstream->client_key);
     list_clear(&upstream->models);
     list_clear(&upstream->quirks);
 }
@@ -29,6 +31,10 @@ static void app_clear(struct config_app *app)
     free(app->system);
     list_clear(&app->upstreams);
     list_clear(&app->keys);
+    list_clear(&app->key_names);
+    free(app->authorize.url);
+    config_wipe(app->authorize.secret);
+    free(app->authorize.ca_file);
 }
 
 static void value_clear(struct config_value *value)
@@ -86,8 +92,16 @@ void config_free(struct config *config)
     free(config->runtime_dir);
     free(config->state_dir);
     free(config->log_level);
+    free(config->access_log);
     free(config->io);
+    free(config->host_user);
+    free(config->metrics.at.text);
+    free(config->metrics.at.host);
+    free(config->playground.at.text);
+    free(config->playground.at.host);
     free(config->metrics_listen);
     free(config->playground_listen);
+    free(config->playground_app);
+    free(config->playground_im_view);
     free(config);
 }

@@ -65,11 +65,13 @@ static int fill_upstream(struct config_load *load, struct config_node *node)
 static int fill_app(struct config_load *load, struct config_node *node)
 {
     struct config_app *app = &load->config->apps[load->config->app_count++];
+    int r;
 
     app->line = node->line;
     if (!(app->name = strdup(node->title)))
         return config_no_memory(load->why);
-    return config_fill(load, node, node, config_rules_of("app"), app);
+    r = config_fill(load, node, node, config_rules_of("app"), app);
+    return r < 0 ? r : config_fill_key_names(load, node, app);
 }
 
 static int fill_transport(struct config_load *load, struct config_node *node)

@@ -29,6 +29,9 @@ int config_fill(struct config_load *load, const struct config_node *section, con
  * has no values yet: they are bound here, when the plugin is known. */
 int config_fill_transport(struct config_load *load, struct config_node *node, struct config_transport *transport);
 
+/* config_fill_key_names - what each key of an app is called, from the node of its section (app->keys is filled already). */
+int config_fill_key_names(struct config_load *load, const struct config_node *node, struct config_app *app);
+
 /* config_check - what spans sections: names that must exist, addresses and keys that must not meet. */
 int config_check(struct config_load *load);
 

@@ -69,6 +69,8 @@ static int read_option(const struct parse *parse, const struct umbel_json *optio
     };
     if (umbel_json_bool(umbel_json_member(option, "required"), 0))
         rule->flags = UMBEL_OPTION_REQUIRED;
+    if (umbel_json_bool(umbel_json_member(option, "file"), 0))
+        rule->flags |= UMBEL_OPTION_FILE;
     if (!rule->choices[0])
         rule->choices = NULL;
     if (!is_option_name(rule->name))
@@ -117,7 +119,8 @@ static int read_manifest(const struct parse *parse, struct config_manifest *mani
         return why_set(parse->why, -ENOMEM, "out of memory");
     memcpy(manifest->rules, common.items, common.count * sizeof *manifest->rules);
     manifest->count = manifest->common = common.count;
-    manifest->outbound = umbel_json_member_integer(manifest->json, "needs", 0) & UMBEL_NEEDS_OUTBOUND;
+    manifest->needs = (uint32_t)umbel_json_member_integer(manifest->json, "needs", 0);
+    manifest->outbound = manifest->needs & UMBEL_NEEDS_OUTBOUND;
     return read_options(parse, options, 0, manifest->rules, &manifest->count);
 }
 

@@ -17,6 +17,7 @@ struct config_manifest {
     struct umbel_json *json;   /* the rules borrow their texts from it */
     struct config_rule *rules; /* the core's own transport options first, then the plugin's */
     size_t count, common;      /* common: how many are the core's */
+    uint32_t needs;            /* UMBEL_NEEDS_* */
     bool outbound;             /* it connects to others, so it may have no listening address */
 };
 

@@ -1,5 +1,6 @@
 #include "core/config/config_options.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <umbel/out.h>
@@ -31,6 +32,21 @@ const struct config_section_rule *config_section_rule_find(const char *name)
     return NULL;
 }
 
+const struct config_section_rule *config_section_rule_at_top(const char *name)
+{
+    return strchr(name, '.') ? NULL : config_section_rule_find(name);
+}
+
+const struct config_section_rule *config_section_rule_within(const char *name)
+{
+    for (size_t i = 0; i < sizeof section_rules / sizeof section_rules[0]; i++) {
+        const char *dot = strchr(section_rules[i].name, '.');
+        if (dot && strcmp(dot + 1, name) == 0)
+            return &section_rules[i];
+    }
+    return NULL;
+}
+
 /* The rows of a section stand together. */
 struct config_rules config_rules_of(const char *section)
 {
@@ -44,6 +60,16 @@ struct config_rules config_rules_of(const char *section)
         rules.count++;
     }
     return rules;
+}
+
+struct config_rules config_rules_below(const struct config_rule *rule)
+{
+    char name[64];
+
+    if (rule->kind != CONFIG_BLOCK)
+        return (struct config_rules){rule->rules, rule->rule_count};
+    snprintf(name, sizeof name, "%s.%s", rule->section, rule->name);
+    return config_rules_of(name);
 }
 
 const struct config_rule *config_rule_find(struct config_rules rules, const char *name)
@@ -69,13 +95,16 @@ const char *config_kind_name(uint32_t kind)
     case CONFIG_KEYS:
         return "list";
     case CONFIG_SECTION:
+    case CONFIG_BLOCK:
         return "section";
     case CONFIG_SWITCH:
     case CONFIG_INDEX:
         return "word";
     case CONFIG_PATH:
+    case CONFIG_SINK:
         return "path";
     case CONFIG_URL:
+    case CONFIG_PROXY:
         return "URL";
     case CONFIG_ADDRESS:
         return "address";
@@ -87,6 +116,11 @@ const char *config_kind_name(uint32_t kind)
 bool config_kind_is_list(uint32_t kind)
 {
     return kind == CONFIG_LIST || kind == CONFIG_ADDRESSES || kind == CONFIG_KEYS;
+}
+
+bool config_kind_is_section(uint32_t kind)
+{
+    return kind == CONFIG_SECTION || kind == CONFIG_BLOCK;
 }
 
 static void put_type(const struct config_rule *rule, struct umbel_out *out)
@@ -112,6 +146,8 @@ void config_rules_markdown(const char *section, struct umbel_out *out)
         put_type(rule, out);
         if (rule->flags & UMBEL_OPTION_REQUIRED)
             umbel_out_text(out, " | required | ");
+        else if (config_kind_is_section(rule->kind))
+            umbel_out_text(out, " | `{}` | ");
         else if (rule->otherwise[0])
             umbel_out_printf(out, " | `%s` | ", rule->otherwise);
         else

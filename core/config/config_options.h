@@ -18,7 +18,7 @@ enum config_kind {
     CONFIG_BOOL = UMBEL_OPTION_BOOL,       /* bool */
     CONFIG_SECRET = UMBEL_OPTION_SECRET,   /* char *, resolved */
     CONFIG_LIST = UMBEL_OPTION_LIST,       /* struct config_list */
-    CONFIG_SECTION = UMBEL_OPTION_SECTION, /* only in plugin tables */
+    CONFIG_SECTION = UMBEL_OPTION_SECTION, /* titled, any number: only in plugin tables */
     CONFIG_POWER = 16,                     /* uint32_t, a power of two */
     CONFIG_SWITCH,                         /* bool: the second of two words is true */
     CONFIG_INDEX,                          /* an enum: the number of the word among the choices */
@@ -27,6 +27,9 @@ enum config_kind {
     CONFIG_ADDRESS,                        /* char *, one address to listen on, "" = off */
     CONFIG_ADDRESSES,                      /* struct config_listen * and a count: read by config_transport.c itself */
     CONFIG_KEYS,                           /* struct config_list, client keys, resolved */
+    CONFIG_PROXY,                          /* char *, http:// URL, "env" or "" */
+    CONFIG_SINK,                           /* char *, a path like CONFIG_PATH, or "-" */
+    CONFIG_BLOCK,                          /* NAME { ... } without title, at most once: the rows of SECTION.NAME, at this place */
 };
 
 struct config_rule {
@@ -49,17 +52,26 @@ struct config_rules {
 };
 
 struct config_section_rule {
-    const char *name; /* "" = top level */
+    const char *name; /* "" = top level; "app.limits": inside each app */
     bool titled;      /* NAME TITLE { ... }, any number; else NAME { ... } once */
     const char *help;
 };
 
-/* config_sections - all sections the core knows, the top level first. */
+/* config_sections - all sections the core knows, the top level first, nested ones (with a dot) too. */
 const struct config_section_rule *config_sections(size_t *ret_count);
 const struct config_section_rule *config_section_rule_find(const char *name); /* NULL: no such section */
 
+/* config_section_rule_at_top - the same of the sections that stand at the top level only. */
+const struct config_section_rule *config_section_rule_at_top(const char *name);
+
+/* config_section_rule_within - the first section that has an untitled section NAME inside (its name ends in .NAME), or NULL. */
+const struct config_section_rule *config_section_rule_within(const char *name);
+
 /* config_rules_of - the rows of one section, in the order of the table. */
 struct config_rules config_rules_of(const char *section);
+
+/* config_rules_below - the rows of the section that a rule of kind CONFIG_SECTION or CONFIG_BLOCK opens. */
+struct config_rules config_rules_below(const struct config_rule *rule);
 
 /* config_rule_find - NULL: no such option. */
 const struct config_rule *config_rule_find(struct config_rules rules, const char *name);
@@ -67,6 +79,7 @@ const struct config_rule *config_rule_find(struct config_rules rules, const char
 /* config_kind_name - for people: "integer", "list", ... */
 const char *config_kind_name(uint32_t kind);
 bool config_kind_is_list(uint32_t kind);
+bool config_kind_is_section(uint32_t kind);
 
 /* config_rules_markdown - the table of one section as it stands in docs/configuration.md. */
 void config_rules_markdown(const char *section, struct umbel_out *out);

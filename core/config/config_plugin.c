@@ -58,6 +58,10 @@ static int fill_text(const struct given *given, const char *text, struct config_
     if (given->rule->choices && (given->node || text[0]) &&
         (r = config_value_choice(given->load, given->at, given->rule, text, &index)) < 0)
         return r;
+    if ((given->rule->flags & UMBEL_OPTION_FILE) && text[0]) {
+        value->file = true;
+        return config_value_path(given->load, given->at, text, &value->text);
+    }
     return (value->text = strdup(text)) ? 0 : config_no_memory(given->load->why);
 }
 

@@ -184,6 +184,8 @@ void config_options_json(const struct umbel_option *options, size_t count, struc
         umbel_out_printf(out, "%s{\"type\":%u,\"required\":%s,\"min\":%lld,\"max\":%lld", i ? "," : "", option->type,
                          option->flags & UMBEL_OPTION_REQUIRED ? "true" : "false", json_bound(option->min),
                          json_bound(option->max));
+        if (option->flags & UMBEL_OPTION_FILE)
+            umbel_out_text(out, ",\"file\":true");
         put_text(out, "name", option->name);
         put_text(out, "default", option->otherwise);
         put_text(out, "choices", option->choices);

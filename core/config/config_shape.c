@@ -10,17 +10,21 @@ static int fail_unknown(const struct config_node *section, const struct config_n
     struct config_spell spell;
     size_t count = 0;
     const struct config_section_rule *sections = config_sections(&count);
-    const struct config_section_rule *known = config_section_rule_find(child->name);
+    const struct config_section_rule *known = config_section_rule_at_top(child->name);
+    const struct config_section_rule *within = config_section_rule_within(child->name);
 
     if (!root && child->section && known)
         return config_fail(why, child,
                            "section %s inside %s (line %u), expected it at the top level, write the } that is missing before it",
                            child->name, config_label(section).text, section->line);
+    if (root && within && child->section)
+        return config_fail(why, child, "section %s in the top level, expected it inside a section %.*s, move it there", child->name,
+                           (int)strcspn(within->name, "."), within->name);
     config_spell_begin(&spell, child->name);
     for (size_t i = 0; i < rules.count; i++)
         config_spell_offer(&spell, rules.items[i].name);
     for (size_t i = 0; root && i < count; i++)
-        if (sections[i].name[0])
+        if (sections[i].name[0] && config_section_rule_at_top(sections[i].name))
             config_spell_offer(&spell, sections[i].name);
     return config_fail(why, child, "unknown %s %s in %s%s, expected one of %s, write one of these or take it out",
                        child->section ? "section" : "option", child->name, config_label(section).text,
@@ -74,15 +78,15 @@ int config_shape(const struct config_node *section, struct config_rules rules, s
     for (size_t i = 0; i < section->child_count; i++) {
         const struct config_node *child = &section->children[i];
         const struct config_rule *rule = config_rule_find(rules, child->name);
-        bool titled = rule && rule->kind == CONFIG_SECTION;
+        bool section_rule = rule && config_kind_is_section(rule->kind), titled = rule && rule->kind == CONFIG_SECTION;
         int r;
 
         if (!rule)
             return fail_unknown(section, child, rules, false, why);
-        r = titled ? check_section(child, true, why) : check_option(child, rule, why);
+        r = section_rule ? check_section(child, titled, why) : check_option(child, rule, why);
         if (r < 0 || (r = check_first(section, i, titled, why)) < 0)
             return r;
-        if (titled && (r = config_shape(child, (struct config_rules){rule->rules, rule->rule_count}, why)) < 0)
+        if (section_rule && (r = config_shape(child, config_rules_below(rule), why)) < 0)
             return r;
     }
     return 0;
@@ -95,7 +99,7 @@ int config_shape_root(const struct config_tree *tree, struct why *why)
 
     for (size_t i = 0; i < root->child_count; i++) {
         const struct config_node *child = &root->children[i];
-        const struct config_section_rule *section = config_section_rule_find(child->name);
+        const struct config_section_rule *section = config_section_rule_at_top(child->name);
         const struct config_rule *rule = config_rule_find(rules, child->name);
         int r;
 

@@ -89,6 +89,7 @@ static int fill_all(struct config_load *load, struct config_node *node, const st
     struct config_rules own = {manifest->rules + manifest->common, manifest->count - manifest->common};
     int r;
 
+    transport->needs = manifest->needs;
     if ((r = config_shape(node, all, load->why)) < 0 || (r = config_bind(node, all, load->why)) < 0 ||
         (r = config_fill(load, node, node, common, transport)) < 0 ||
         (r = fill_listen(load, node, manifest->outbound, transport)) < 0)

@@ -123,14 +123,14 @@ static bool is_authority(const char *text, size_t size)
 int config_value_url(struct config_load *load, const struct config_node *at, const struct config_rule *rule, const char *text)
 {
     const char *rest = strncmp(text, "http://", 7) == 0 ? text + 7 : strncmp(text, "https://", 8) == 0 ? text + 8 : NULL;
-    bool proxy = strcmp(rule->name, "proxy") == 0;
-    const char *fault = NULL;
+    bool proxy = rule->kind == CONFIG_PROXY;
+    const char *fault = NULL, *at_sign = proxy && rest ? memchr(rest, '@', strcspn(rest, "/?#")) : NULL;
 
-    if (text[0] == '\0')
+    if (text[0] == '\0' || (proxy && strcmp(text, "env") == 0))
         return 0;
     if (!rest || (proxy && text[4] == 's'))
         fault = proxy ? "does not begin with http://" : "begins with neither http:// nor https://";
-    else if (!is_authority(rest, strcspn(rest, "/?#")))
+    else if (at_sign ? !is_authority(at_sign + 1, strcspn(at_sign + 1, "/?#")) : !is_authority(rest, strcspn(rest, "/?#")))
         fault = "has no proper host or port";
     else if (strpbrk(rest, "?# \t\r\n\"<>\\"))
         fault = "has a ?, # or blank in it";
@@ -138,7 +138,7 @@ int config_value_url(struct config_load *load, const struct config_node *at, con
         return 0;
     return config_fail(load->why, at, "%s %s %s, expected http://HOST:PORT%s, write for example %s = \"%s\"", rule->name,
                        rest && strchr(text, '@') ? "(not shown: it has a password in it)" : config_show(text).text, fault,
-                       proxy ? "" : "/PATH or https://HOST/PATH", rule->name,
+                       proxy ? " or env" : "/PATH or https://HOST/PATH", rule->name,
                        proxy ? "http://10.0.0.1:3128" : "https://api.example.com/v1");
 }
 

@@ -13,6 +13,7 @@ int config_value_bool(struct config_load *load, const struct config_node *at, co
 /* config_value_choice - which of rule->choices text is, from 0. */
 int config_value_choice(struct config_load *load, const struct config_node *at, const struct config_rule *rule, const char *text,
                         uint32_t *ret_index);
+/* config_value_url - rule of kind CONFIG_URL or CONFIG_PROXY; text may be "", and "env" for a proxy. */
 int config_value_url(struct config_load *load, const struct config_node *at, const struct config_rule *rule, const char *text);
 int config_value_path(struct config_load *load, const struct config_node *at, const char *text, char **ret_path);
 

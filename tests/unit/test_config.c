@@ -543,8 +543,9 @@ static void test_unknown_names(void **state)
     refuse("\nruntim_dir = x", 2, "unknown option runtim_dir in the top level, did you mean runtime_dir");
     refuse("aap shop { }", 1, "unknown section aap in the top level, did you mean app");
     refuse("log {\n levle = info }", 2, "unknown option levle in log, did you mean level, expected one of level, format");
-    refuse("app a {\n limits { } }", 2, "unknown section limits in app a");
-    refuse("app a { authorize { url = x } }", 1, "unknown section authorize in app a");
+    refuse("app a {\n limit { } }", 2, "unknown section limit in app a, did you mean limits");
+    refuse("\nlimits { }", 2, "section limits in the top level, expected it inside a section app");
+    refuse("app.limits { }", 1, "unknown section app.limits in the top level");
     refuse("cluster { }", 1, "unknown section cluster");
     refuse("app a {\nupstream b { } }", 2, "section upstream inside app a (line 1), expected it at the top level");
     refuse(BASE "transport wx { plugin = http-chunked-wxapp\n pahts = x }", 4, "did you mean path");
