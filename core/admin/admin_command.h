@@ -31,7 +31,7 @@ struct admin_command {
 struct admin_option {
     enum admin_id command;
     const char *name;  /* without the dashes */
-    const char *value; /* what stands for the value in help */
+    const char *value; /* what stands for the value in help; "": it has none, and is "yes" on its way */
     const char *explanation;
 };
 

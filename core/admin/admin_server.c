@@ -16,6 +16,9 @@
 #include "core/base/log.h"
 #include "core/uring/uring_socket.h"
 
+#define ACCEPT_PAUSE_MS 100u /* without a descriptor for the next connection */
+#define COMPLAIN_S 60u       /* between two lines about it */
+
 enum request_state { REQUEST_READING, REQUEST_RUNNING, REQUEST_GONE };
 
 struct admin_request {
@@ -32,7 +35,9 @@ struct admin_request {
 
 struct admin_server {
     struct uring_loop *loop;
-    struct uring_watch *watch;
+    struct uring_watch *watch; /* NULL while it pauses */
+    struct uring_timer again;  /* ends the pause */
+    uint64_t complained_ns;
     struct list requests;
     int listen_fd;
     uint32_t request_timeout_ms;
@@ -113,6 +118,11 @@ int admin_send(struct admin_request *request, const char *json_line, size_t size
     }
     uring_timer_set(request->loop, &request->timer, 0); /* gone() comes from the loop, not from in here */
     return r == -ENOBUFS ? r : -EPIPE;
+}
+
+size_t admin_unsent(const struct admin_request *request)
+{
+    return request->socket ? uring_socket_unsent(request->socket) : 0;
 }
 
 void admin_finish(struct admin_request *request, const char *json_members)
@@ -271,6 +281,33 @@ static void take_connection(struct admin_server *server, int fd)
     uring_timer_set(server->loop, &request->timer, server->request_timeout_ms * CLOCK_MS);
 }
 
+static void listener_readable(void *owner, int fd);
+
+static void listen_again(struct uring_timer *timer)
+{
+    struct admin_server *server = list_entry(timer, struct admin_server, again);
+
+    if (uring_watch_open(server->loop, server->listen_fd, listener_readable, server, &server->watch) < 0) {
+        server->watch = NULL;
+        uring_timer_set(server->loop, &server->again, ACCEPT_PAUSE_MS * CLOCK_MS);
+    }
+}
+
+/* The connection stays in the kernel's queue and the socket readable: without a pause the loop would spin. */
+static void pause_listening(struct admin_server *server, int error)
+{
+    uint64_t now_ns = clock_now_ns();
+
+    uring_watch_close(server->watch);
+    server->watch = NULL;
+    server->counts.pauses++;
+    uring_timer_set(server->loop, &server->again, ACCEPT_PAUSE_MS * CLOCK_MS);
+    if (server->complained_ns && now_ns - server->complained_ns < COMPLAIN_S * CLOCK_S)
+        return;
+    server->complained_ns = now_ns;
+    log_warn("admin: no connection can be taken (%s); it is tried again. Raise the limit of open files (LimitNOFILE)", strerror(error));
+}
+
 static void listener_readable(void *owner, int fd)
 {
     struct admin_server *server = owner;
@@ -278,8 +315,8 @@ static void listener_readable(void *owner, int fd)
     for (unsigned i = 0; i < ADMIN_CONNECTIONS_MAX; i++) { /* the rest in the next turn: others want the loop, too */
         int taken = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 
-        if (taken == -1 && errno == EMFILE)
-            log_warn("admin: no descriptor for a connection: raise the limit of open files (LimitNOFILE)");
+        if (taken == -1 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
+            pause_listening(server, errno);
         if (taken == -1)
             return;
         take_connection(server, taken);
@@ -296,6 +333,7 @@ int admin_server_open(struct uring_loop *loop, const char *runtime_dir, uint32_t
         return why_set(why, -ENOMEM, "no memory for the admin socket");
     server->loop = loop;
     server->listen_fd = -1;
+    server->again.fired = listen_again;
     server->request_timeout_ms = request_timeout_ms ? request_timeout_ms : ADMIN_REQUEST_TIMEOUT_MS;
     list_init(&server->requests);
     if (snprintf(server->runtime_dir, sizeof server->runtime_dir, "%s", runtime_dir) >= (int)sizeof server->runtime_dir) {
@@ -324,6 +362,7 @@ void admin_server_close(struct admin_server *server)
     if (!server)
         return;
     uring_watch_close(server->watch);
+    uring_timer_clear(server->loop, &server->again);
     admin_socket_unlink(server->runtime_dir);
     fd_close(&server->listen_fd);
     while (!list_is_empty(&server->requests)) {

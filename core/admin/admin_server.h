@@ -39,6 +39,7 @@ struct admin_counts {
     uint64_t connections, commands; /* that came, since open */
     uint64_t malformed;             /* requests refused: not JSON, unknown, wrong arguments, too long, too late */
     uint64_t refused;               /* connections beyond ADMIN_CONNECTIONS_MAX */
+    uint64_t pauses;                /* times no connection was taken for a while, for want of descriptors */
     uint64_t dropped;               /* readers too slow for their replies */
     uint32_t open;                  /* connections now */
 };
@@ -60,6 +61,9 @@ void admin_server_counts(const struct admin_server *server, struct admin_counts 
 /* admin_send - an intermediate line: size bytes of one JSON value, without the line's end.  0; -EPIPE: the peer is gone; -ENOBUFS: it
  * does not read, and is dropped.  After either gone() follows. */
 int admin_send(struct admin_request *request, const char *json_line, size_t size);
+
+/* admin_unsent - bytes of lines that the peer has not taken yet; 0 once it is gone. */
+size_t admin_unsent(const struct admin_request *request);
 
 /* admin_finish - {"ok":true,MEMBERS}; json_members like "\"stream\":\"...\"" or NULL.  admin_fail - {"ok":false,"error":...,"hint":...};
  * hint NULL: none.  The request is invalid from here; gone() is not called. */

@@ -1,24 +1,48 @@
 #include "core/base/log.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
 
 static struct {
     char name[64];
-    enum log_level level;
-    bool json;
-} log_state = {"umbel", LOG_INFO, false};
+    _Atomic enum log_level level; /* changed while other threads write lines */
+    atomic_bool json;
+    atomic_bool journal; /* standard error is the journal's: it is told each line's level */
+} log_state = {"umbel", LOG_INFO, false, false};
 
 static const char *const level_text[] = {"", "error", "warn", "info", "debug"};
+static const char *const priority_mark[] = {"", "<3>", "<4>", "<6>", "<7>"}; /* of sd-daemon(3) */
+
+/* JOURNAL_STREAM names the device and inode of the stream that the journal reads; whoever redirects standard error leaves it behind. */
+static bool stderr_is_journal(void)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    struct stat about;
+    char own[64];
+
+    if (!stream || fstat(STDERR_FILENO, &about) == -1)
+        return false;
+    snprintf(own, sizeof own, "%llu:%llu", (unsigned long long)about.st_dev, (unsigned long long)about.st_ino);
+    return strcmp(own, stream) == 0;
+}
 
 void log_setup(const char *name, enum log_level level, bool json)
 {
+    log_state.journal = stderr_is_journal();
     snprintf(log_state.name, sizeof log_state.name, "%s", name);
+    log_change(level, json);
+}
+
+void log_change(enum log_level level, bool json)
+{
     log_state.level = level;
     log_state.json = json;
 }
@@ -87,11 +111,12 @@ void log_line(enum log_level level, const char *stream, const char *format, ...)
     gmtime_r(&now.tv_sec, &utc);
     at = strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &utc);
     snprintf(when + at, sizeof when - at, ".%03dZ", (int)(now.tv_nsec / 1000000));
+    const char *mark = log_state.journal ? priority_mark[level] : "";
     if (log_state.json)
-        n = snprintf(line, sizeof line, "{\"time\":\"%s\",\"level\":\"%s\",\"from\":\"%s\",%s%s%s\"text\":\"", when, level_text[level],
+        n = snprintf(line, sizeof line, "%s{\"time\":\"%s\",\"level\":\"%s\",\"from\":\"%s\",%s%s%s\"text\":\"", mark, when, level_text[level],
                      log_state.name, stream ? "\"stream\":\"" : "", stream ? stream : "", stream ? "\"," : "");
     else
-        n = snprintf(line, sizeof line, "%s %-5s %s: %s%s", when, level_text[level], log_state.name, stream ? stream : "",
+        n = snprintf(line, sizeof line, "%s%s %-5s %s: %s%s", mark, when, level_text[level], log_state.name, stream ? stream : "",
                      stream ? " " : "");
     at = append_escaped(line, (size_t)n, sizeof line - 4, text);
     if (log_state.json) {

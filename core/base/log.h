@@ -10,8 +10,11 @@
 
 enum log_level { LOG_ERROR = 1, LOG_WARN = 2, LOG_INFO = 3, LOG_DEBUG = 4 };
 
+/* Where standard error is the journal's (JOURNAL_STREAM) each line begins with its priority, "<4>", which the journal takes off. */
 /* log_setup - who speaks ("umbeld", "umbel-host bmob.0"), from which level on, and whether as JSON.  name is copied. */
 void log_setup(const char *name, enum log_level level, bool json);
+/* log_change - level and form from now on; the name stays. */
+void log_change(enum log_level level, bool json);
 enum log_level log_level(void);
 bool log_is_json(void);
 

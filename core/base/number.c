@@ -1,5 +1,7 @@
 #include "core/base/number.h"
 
+#include <string.h>
+
 bool number_parse_u64(const char *text, size_t size, uint64_t *ret)
 {
     uint64_t value = 0;
@@ -59,4 +61,23 @@ uint64_t number_power_of_two(uint64_t value)
     while (power < value && power < (1ull << 63))
         power <<= 1;
     return power;
+}
+
+bool number_parse_duration(const char *text, uint64_t *ret_ms)
+{
+    static const struct {
+        char unit;
+        uint64_t ms;
+    } units[] = {{'s', 1000}, {'m', 60000}, {'h', 3600000}, {'d', 86400000}, {'w', 604800000}};
+    size_t size = strlen(text);
+    uint64_t count;
+
+    if (size < 2 || !number_parse_u64(text, size - 1, &count) || count == 0)
+        return false;
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (text[size - 1] == units[i].unit && count <= UINT64_MAX / units[i].ms) {
+            *ret_ms = count * units[i].ms;
+            return true;
+        }
+    return false;
 }

@@ -9,6 +9,9 @@
 /* number_parse_u64 - decimal digits only.  False (and *ret untouched) on anything else or on overflow. */
 bool number_parse_u64(const char *text, size_t size, uint64_t *ret);
 
+/* number_parse_duration - "90s", "15m", "6h", "2d", "4w": digits and one unit.  False on anything else, on 0 and on overflow. */
+bool number_parse_duration(const char *text, uint64_t *ret_ms);
+
 /* number_parse_hex - size (an even number of) hexadecimal digits into size / 2 bytes. */
 bool number_parse_hex(const char *text, size_t size, uint8_t *ret_bytes);
 

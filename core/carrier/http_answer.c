@@ -73,7 +73,7 @@ void http_answer_head(struct umbel_http_request *request, uint32_t status, const
         conn->close_after = true; /* to a client of HTTP/1.0 the end of the connection is the end of the body */
     else if (status != 204 && status != 304)
         umbel_out_printf(out, "Content-Length: %zu\r\n", size);
-    conn->close_after = conn->close_after || http->draining;
+    conn->close_after = conn->close_after || http->draining || http->leaving;
     umbel_out_text(out, conn->close_after ? "Connection: close\r\n\r\n" : "Connection: keep-alive\r\n\r\n");
     if (body && has_body(request, status))
         umbel_out_put(out, body, size);

@@ -102,6 +102,8 @@ void umbel_http_close(struct umbel_http *http)
     list_for_each(link, spare, &http->conns) http_conn_free(list_entry(link, struct http_conn, link));
     if (http->settle)
         event_free(http->settle);
+    if (http->leave)
+        event_free(http->leave);
     SSL_CTX_free(http->tls);
     umbel_out_free(&http->scratch);
     umbel_out_free(&http->head);

@@ -60,7 +60,10 @@ struct umbel_http {
     struct umbel_out scratch, head; /* closing frames; a head being written */
     uint64_t slow_ns;
     uint32_t connections, max_connections;
-    bool draining, drained;
+    struct event *leave; /* while leaving: who goes next */
+    uint64_t leave_began_ns, leave_ns;
+    uint64_t leave_first, leave_gone; /* connections at its begin; how many were sent over */
+    bool paused, leaving, draining, drained;
     uint64_t date_s;
     char date[40];
 
@@ -74,12 +77,14 @@ struct umbel_http {
 
 struct http_value { /* a text handed to the codec */
     struct http_value *next;
+    size_t size;
     char text[];
 };
 
 /* What the codec may read of a request: freed when the head of the answer is out. */
 struct http_input {
     char *bytes; /* the head */
+    size_t size; /* of it */
     struct http_head head;
     char *path;
     struct span query;
@@ -116,6 +121,7 @@ struct http_conn {
     SSL *ssl;
     int fd;
     uint8_t state;
+    bool served;      /* has had an answer before */
     bool close_after; /* this answer is the connection's last */
     bool paused;      /* not reading: the client has sent too much ahead */
     struct event read_event, write_event, timer;
@@ -133,8 +139,17 @@ struct http_conn {
     struct umbel_http_request *request;
 };
 
+/* http_wipe - umbel_out_free for what a client has sent: it may hold a key. */
+static inline void http_wipe(struct umbel_out *out)
+{
+    if (out->data)
+        explicit_bzero(out->data, out->size);
+    umbel_out_free(out);
+}
+
 /* http_listen.c */
 int http_listen_open(struct umbel_http *http);
+void http_listen_pause(struct umbel_http *http, bool pause); /* connections wait in the kernel meanwhile */
 void http_listen_close(struct umbel_http *http); /* the sockets stay the host's; twice is fine */
 
 /* http_tls.c: a context for connections to come; 0 or -errno (logged), then *ret_context is untouched.  NULL cert: no TLS. */

@@ -34,6 +34,7 @@ static void read_more(struct http_conn *conn)
         }
         if (conn->state != HTTP_LINGER)
             http_receive(conn, read_buffer, (size_t)got);
+        explicit_bzero(read_buffer, (size_t)got);
     } while (conn->state != HTTP_DEAD && conn->ssl && SSL_pending(conn->ssl) > 0);
 }
 
@@ -154,7 +155,7 @@ void http_conn_free(struct http_conn *conn)
     http_request_free(conn->request);
     list_remove(&conn->link);
     list_remove(&conn->later);
-    umbel_out_free(&conn->in);
+    http_wipe(&conn->in);
     umbel_out_free(&conn->out);
     free(conn);
     http->connections--;
@@ -163,7 +164,7 @@ void http_conn_free(struct http_conn *conn)
 void http_conn_finish(struct http_conn *conn)
 {
     conn->state = HTTP_LINGER;
-    umbel_out_free(&conn->in);
+    http_wipe(&conn->in);
     http_io_shut(conn);
     http_conn_deadline(conn, HTTP_LINGER_MS);
     if (conn->paused) {
@@ -184,13 +185,14 @@ static void end_request(struct http_conn *conn)
         return;
     }
     conn->state = HTTP_HEAD;
+    conn->served = true;
     conn->scanned = 0;
     if (conn->paused) {
         conn->paused = false;
         event_add(&conn->read_event, NULL);
     }
     if (conn->in.size == 0 && conn->in.capacity > 0)
-        umbel_out_free(&conn->in);
+        http_wipe(&conn->in);
     http_conn_deadline(conn, conn->in.size ? HTTP_HEAD_MS : HTTP_IDLE_MS);
     http_receive_next(conn);
     if (conn->state != HTTP_DEAD && conn->ssl && SSL_pending(conn->ssl) > 0)
@@ -223,7 +225,7 @@ void http_conn_settle_all(struct umbel_http *http)
         list_remove(&conn->later);
         settle(conn);
     }
-    if (http->draining && !http->drained && http->connections == 0) {
+    if ((http->draining || http->leaving) && !http->drained && http->connections == 0) {
         http->drained = true;
         http->host->drained(http->host);
     }

@@ -33,8 +33,18 @@ static void on_accept_again(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    for (uint32_t i = 0; i < http->listeners; i++)
+    for (uint32_t i = 0; i < http->listeners && !http->paused; i++)
         event_add(http->listener[i], NULL);
+}
+
+void http_listen_pause(struct umbel_http *http, bool pause)
+{
+    http->paused = pause;
+    for (uint32_t i = 0; i < http->listeners; i++)
+        if (pause)
+            event_del(http->listener[i]);
+        else
+            event_add(http->listener[i], NULL);
 }
 
 /* 1: go on, 0: nothing more for now. */

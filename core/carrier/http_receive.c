@@ -8,6 +8,7 @@ static void consume(struct http_conn *conn, size_t size)
 {
     conn->in.size -= size;
     memmove(conn->in.data, conn->in.data + size, conn->in.size);
+    explicit_bzero(conn->in.data + conn->in.size, size);
     conn->scanned = 0;
 }
 
@@ -59,6 +60,7 @@ static bool begin_request(struct http_conn *conn, size_t size)
     }
     memcpy(request->input->bytes, conn->in.data, size);
     request->input->bytes[size] = '\0';
+    request->input->size = size;
     consume(conn, size);
     return true;
 }

@@ -32,11 +32,14 @@ void http_request_forget_input(struct umbel_http_request *request)
         return;
     while (input->values) {
         struct http_value *next = input->values->next;
+        explicit_bzero(input->values->text, input->values->size);
         free(input->values);
         input->values = next;
     }
-    umbel_out_free(&input->body);
+    http_wipe(&input->body);
     free(input->path);
+    if (input->bytes)
+        explicit_bzero(input->bytes, input->size);
     free(input->bytes);
     free(input);
     request->input = NULL;
@@ -160,6 +163,7 @@ static char *new_value(struct umbel_http_request *request, size_t size)
     if (!value)
         return NULL;
     value->next = request->input->values;
+    value->size = size;
     request->input->values = value;
     return value->text;
 }

@@ -2,6 +2,7 @@
 #include "core/carrier/ws_carrier.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <stdlib.h>
 
 #include "core/base/clock.h"
@@ -102,6 +103,8 @@ void umbel_ws_close(struct umbel_ws *ws)
     while (!list_is_empty(&ws->clients)) /* those that libwebsockets never took */
         ws_client_free(list_entry(ws->clients.next, struct umbel_ws_client, link));
     ws_time_close(ws);
+    if (ws->leave)
+        event_free(ws->leave);
     umbel_out_free(&ws->scratch);
     free(ws);
 }

@@ -66,6 +66,10 @@ struct umbel_ws {
     struct umbel_out scratch; /* frames of refusals and of our own */
     uint64_t next_tag;
     uint32_t connections, max_connections;
+    struct event *leave; /* while leaving: who goes next */
+    uint64_t leave_began_ns, leave_ns;
+    uint64_t leave_first, leave_gone; /* connections at its begin; how many were sent over */
+    bool paused, leaving;
     bool uv_open, draining, drained, closing_down, kick;
     int self_test; /* 0, or what went wrong: see ws_selftest.c */
 };
@@ -143,6 +147,7 @@ int ws_lws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
 
 /* ws_listen.c */
 int ws_listen_open(struct umbel_ws *ws);
+void ws_listen_pause(struct umbel_ws *ws, bool pause); /* connections wait in the kernel meanwhile */
 void ws_listen_close(struct umbel_ws *ws); /* the sockets stay the host's; twice is fine */
 /* ws_listen_adopt - gives a connected descriptor, which it takes over, to libwebsockets as a new client.  NULL: closed already. */
 struct umbel_ws_client *ws_listen_adopt(struct umbel_ws *ws, int fd, bool tls, bool self_test);

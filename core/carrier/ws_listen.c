@@ -59,8 +59,18 @@ static void on_accept_again(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    for (uint32_t i = 0; i < ws->listeners; i++)
+    for (uint32_t i = 0; i < ws->listeners && !ws->paused; i++)
         event_add(ws->listener[i], NULL);
+}
+
+void ws_listen_pause(struct umbel_ws *ws, bool pause)
+{
+    ws->paused = pause;
+    for (uint32_t i = 0; i < ws->listeners; i++)
+        if (pause)
+            event_del(ws->listener[i]);
+        else
+            event_add(ws->listener[i], NULL);
 }
 
 /* 1: go on, 0: nothing more for now. */

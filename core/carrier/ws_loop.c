@@ -79,7 +79,7 @@ int ws_loop_turn(void *arg)
         if (!have_dirty(ws))
             break;
     }
-    if (ws->draining && !ws->drained && !ws->connections) {
+    if ((ws->draining || ws->leaving) && !ws->drained && !ws->connections) {
         ws->drained = true;
         ws->host->drained(ws->host);
     }

@@ -43,13 +43,32 @@ static int on_writeable(struct umbel_ws_client *client)
     return client->doomed ? -1 : 0;
 }
 
-static int on_peer_close(struct umbel_ws_client *client)
+/* What is wrong with the peer's close frame: the code to answer with, 0 = nothing.  libwebsockets would send it back as it came. */
+static uint16_t fault_of_close(const unsigned char *payload, size_t size)
 {
+    unsigned code = size >= 2 ? (unsigned)payload[0] << 8 | payload[1] : 0;
+
+    if (size == 0)
+        return 0;
+    if (!((code >= 1000 && code <= 1014 && (code < 1004 || code > 1006)) || (code >= 3000 && code <= 4999)))
+        return 1002;
+    return ws_utf8_is_valid((const char *)payload + 2, size - 2) ? 0 : 1007;
+}
+
+static int on_peer_close(struct umbel_ws_client *client, const void *payload, size_t size)
+{
+    uint16_t fault = client->state == WS_OPEN ? fault_of_close(payload, size) : 0;
+    unsigned char frame[WS_CLOSE_FRAME_MAX];
     bool ours = client->state == WS_CLOSING;
 
+    if (fault) {
+        ws_count(client->ws, "ws_protocol_errors");
+        if (!client->doomed && !client->full)
+            ws_write_put(client, frame, ws_frame_close(fault, "bad close frame", frame));
+    }
     if (client->state == WS_OPEN)
         begin_end(client);
-    return ours; /* 1: it was the answer to ours; 0: libwebsockets answers it */
+    return ours || fault; /* 1: it was the answer to ours, or has been answered; 0: libwebsockets answers it */
 }
 
 static int on_piece(struct umbel_ws_client *client, const char *bytes, size_t size)
@@ -103,7 +122,7 @@ int ws_lws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
     case LWS_CALLBACK_SERVER_WRITEABLE:
         return on_writeable(client);
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-        return on_peer_close(client);
+        return on_peer_close(client, in, len);
     case LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL:
         say_why(client);
         return 0;

@@ -170,8 +170,11 @@ int ws_upgrade_decide(struct umbel_ws_client *client, const char *to)
     if (!to || strcasecmp(to, "websocket")) /* old versions of libwebsockets come here for anything and then go on regardless */
         return -1;
     int status = decide(client, &request, &more);
-    while (request.values)
-        free(request.value[--request.values]);
+    while (request.values) { /* keys among them */
+        char *value = request.value[--request.values];
+        explicit_bzero(value, strlen(value));
+        free(value);
+    }
     if (!status)
         return 0;
     ws_count(client->ws, "ws_upgrades_refused");

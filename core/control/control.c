@@ -11,6 +11,27 @@ struct header {
 };
 _Static_assert(sizeof(struct header) == CONTROL_HEADER, "no padding on the wire");
 
+/* Frames carry credentials and options: no copy of one is left behind. */
+static void wipe(char *data, size_t size)
+{
+    if (data)
+        explicit_bzero(data, size);
+    free(data);
+}
+
+static bool grow(char **data, size_t size, size_t capacity)
+{
+    char *larger = malloc(capacity);
+
+    if (!larger)
+        return false;
+    if (size)
+        memcpy(larger, *data, size);
+    wipe(*data, size);
+    *data = larger;
+    return true;
+}
+
 static bool out_reserve(struct control_out *out, size_t more)
 {
     size_t capacity = out->capacity ? out->capacity : 256;
@@ -19,13 +40,9 @@ static bool out_reserve(struct control_out *out, size_t more)
         goto fail;
     while (capacity < out->size + more)
         capacity *= 2;
-    if (capacity != out->capacity) {
-        char *data = realloc(out->data, capacity);
-        if (!data)
-            goto fail;
-        out->data = data;
-        out->capacity = capacity;
-    }
+    if (capacity != out->capacity && !grow(&out->data, out->size, capacity))
+        goto fail;
+    out->capacity = capacity;
     return true;
 fail:
     out->failed = true;
@@ -78,7 +95,7 @@ bool control_end(struct control_out *out)
 
 void control_out_free(struct control_out *out)
 {
-    free(out->data);
+    wipe(out->data, out->size);
     *out = (struct control_out){0};
 }
 
@@ -164,10 +181,8 @@ static int keep(struct control_parser *parser, const char *bytes, size_t size)
         size_t capacity = parser->capacity ? parser->capacity : 4096;
         while (capacity < parser->size + size)
             capacity *= 2;
-        char *data = realloc(parser->data, capacity);
-        if (!data)
+        if (!grow(&parser->data, parser->size, capacity))
             return -ENOMEM;
-        parser->data = data;
         parser->capacity = capacity;
     }
     memcpy(parser->data + parser->size, bytes, size);
@@ -194,6 +209,7 @@ int control_feed(struct control_parser *parser, const char *bytes, size_t size, 
         return r;
     memmove(parser->data, parser->data + used, parser->size - used);
     parser->size -= used;
+    explicit_bzero(parser->data + parser->size, used);
     if (parser->size == 0)
         control_parser_free(parser); /* a large frame's memory is not kept for small ones */
     return 0;
@@ -201,6 +217,6 @@ int control_feed(struct control_parser *parser, const char *bytes, size_t size, 
 
 void control_parser_free(struct control_parser *parser)
 {
-    free(parser->data);
+    wipe(parser->data, parser->size);
     *parser = (struct control_parser){0};
 }

@@ -13,12 +13,13 @@
 
 #include "core/base/span.h"
 
-#define CONTROL_VERSION 1u
+#define CONTROL_VERSION 3u
 #define CONTROL_HEADER 16u
 #define CONTROL_BODY_MAX (4u << 20) /* a question of 1 MiB with its memory fits well */
 #define CONTROL_TEXT_MAX 255u       /* names, ids, sessions, keys */
 #define CONTROL_CREDENTIALS_MAX 8u     /* ways in which one client says who it is */
 #define CONTROL_CREDENTIAL_MAX 4096u   /* bytes of one: no key is longer, so a longer one is nobody's */
+#define CONTROL_GRANT_HELD (1ull << 63) /* a grant that the core keeps a place for until LEAVE */
 #define CONTROL_VALUE_MAX 4096u     /* a kept value */
 #define CONTROL_KEPT_MAX 20000u     /* kept values of one transport */
 
@@ -26,7 +27,7 @@ enum control_type {
     /* host to core */
     CONTROL_HELLO = 1, /* u64 CONTROL_VERSION, text plugin name, text plugin version */
     CONTROL_READY,     /* the plugin is open: clients are served */
-    CONTROL_AUTH,      /* u64 count, then count times: u64 kind, text value */
+    CONTROL_AUTH,      /* u64 count, then count times: u64 kind, text value; then text the client's address, "" = none */
     CONTROL_ASK,       /* u64 grant, u64 flags, text session, text model, text messages, text parameters */
     CONTROL_RESUME,    /* u64 grant, text stream id */
     CONTROL_WATCH,     /* u64 grant, text session ("" = every one): which of its streams run now */
@@ -35,20 +36,24 @@ enum control_type {
     CONTROL_DRAINED,   /* no client is left */
     CONTROL_KEEP,      /* text key, text value ("" forgets): what the next process of this worker is told */
     CONTROL_REPLIED,   /* to COMMAND: text error ("" = done), text JSON members */
+    CONTROL_CONFINED,  /* before HELLO: text what its sandbox holds, for lists */
+    CONTROL_LEAVE,     /* u64 grant: its client is gone; for those with CONTROL_GRANT_HELD */
     /* core to host */
     CONTROL_WELCOME = 64, /* see below */
     CONTROL_KEPT,         /* before WELCOME: text key, text value */
     CONTROL_AUTHED,       /* u64 error, u64 grant, text app, text for the client */
     CONTROL_BEGAN,        /* to ASK and RESUME: u64 error, u64 slot, u64 generation, text for the client */
-    CONTROL_WATCHED,      /* u64 error, u64 count, then count times: u64 slot, u64 generation */
+    CONTROL_WATCHED,      /* u64 error, text for the client, u64 count, then count times: u64 slot, u64 generation */
     CONTROL_STOPPED,      /* u64 error */
     CONTROL_DRAIN,        /* u64 ms */
-    CONTROL_RELOAD,       /* re-read certificates */
-    CONTROL_COMMAND       /* text word, u64 count, then count times: text argument */
+    CONTROL_RELOAD,       /* text log level, u64 1 = JSON lines; re-read certificates */
+    CONTROL_COMMAND,      /* text word, u64 count, then count times: text argument */
+    CONTROL_FILE,         /* before WELCOME and RELOAD: text path, text content */
+    CONTROL_RETIRE        /* u64 UMBEL_RETIRE_*, u64 ms: another process takes this one's place */
 };
 
 /* WELCOME: text transport, text options (JSON of the section), text tls_cert, text tls_key, u64 max_connections, u64 connect_rate,
- * u64 slow_client_s, u64 drain_ms */
+ * u64 slow_client_s, u64 drain_ms, text folder of the stats pages */
 
 /* Descriptors a host inherits, by number. */
 enum {

@@ -12,12 +12,15 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/number.h"
+#include "core/daemon/answer_bill.h"
+#include "core/daemon/answer_parts.h"
 #include "core/daemon/daemon.h"
+#include "core/daemon/daemon_share.h"
+#include "core/daemon/daemon_tail.h"
+#include "core/daemon/daemon_trail.h"
+#include "core/upstream/upstream_cap.h"
 
 #define BUCKETS 8192u
-#define MEMORY_ANSWER_MAX 12288u /* bytes of an answer that the next question sees; a longer one is cut there */
-#define HISTORY_ANSWER_MAX (1u << 20) /* bytes of an answer kept in the history */
-#define DRAIN_LIMIT_S 60u        /* on_orphan = drain: how long an answer nobody reads may go on for its usage */
 
 struct answer_table {
     struct daemon *daemon;
@@ -109,7 +112,7 @@ struct answer *answer_find(struct answer_table *table, int app, const char *id)
 {
     for (struct answer *a = table->bucket[bucket_of(id)]; a; a = a->next_in_bucket)
         if (strcmp(a->id, id) == 0)
-            return app == -1 || a->app == (uint32_t)app ? a : NULL;
+            return app == -1 || (a->app == (uint32_t)app && !a->gone) ? a : NULL;
     return NULL;
 }
 
@@ -120,16 +123,36 @@ struct answer *answer_by_ref(struct answer_table *table, struct journal_ref ref)
     return answer && answer->ref.generation == ref.generation ? answer : NULL;
 }
 
-size_t answer_live_refs(struct answer_table *table, uint32_t app, struct journal_ref *ret_refs, size_t max)
+size_t answer_live_refs(struct answer_table *table, uint32_t app, struct journal_ref *ret_refs, size_t max, uint64_t *ret_others)
 {
     size_t count = 0;
+    uint64_t others = 0;
 
     list_for_each(link, spare, &table->live) {
         struct answer *answer = list_entry(link, struct answer, in_order);
-        if (answer->app == app && answer->session && count < max)
+        if (answer->app != app || !answer->session)
+            continue;
+        if (count < max)
             ret_refs[count++] = answer->ref;
+        else
+            others++;
     }
+    *ret_others = others;
     return count;
+}
+
+void answer_forget_session(struct answer_table *table, uint32_t app, const char *session)
+{
+    list_for_each(link, spare, &table->ended) {
+        struct answer *answer = list_entry(link, struct answer, in_order);
+        struct journal_identity identity;
+        if (answer->app != app || journal_identity(bus_journal_reader(table->daemon->bus), answer->ref, &identity) < 0 ||
+            strncmp(identity.session, session, sizeof identity.session) != 0)
+            continue;
+        answer->gone = true;
+        if (answer->reader_total == 0)
+            journal_evict(bus_journal(table->daemon->bus), answer->ref); /* frees answer */
+    }
 }
 
 static void row_text(struct answer *answer, uint32_t column, const char *text)
@@ -154,71 +177,6 @@ static void tell_listeners(struct answer *answer, uint32_t kind, uint32_t code, 
     }
 }
 
-/* The longest prefix of at most max bytes that ends between characters. */
-static size_t whole_prefix(const char *text, size_t size, size_t max)
-{
-    if (size <= max)
-        return size;
-    while (max > 0 && ((unsigned char)text[max] & 0xc0) == 0x80)
-        max--;
-    return max;
-}
-
-static void add_to_history(struct answer *answer, uint32_t verdict, const char *text, size_t size)
-{
-    struct umbel_out message = {0};
-    uint64_t now_ms = clock_wall_ms();
-
-    umbel_out_text(&message, "{\"role\":\"assistant\",\"content\":");
-    umbel_out_json(&message, text, size);
-    umbel_out_put(&message, "}", 1);
-    const struct history_turn turns[] = {
-        {.role = HISTORY_ROLE_USER,
-         .wall_ms = now_ms,
-         .stream = answer->id,
-         .message = answer->question,
-         .size = strlen(answer->question)},
-        {.role = HISTORY_ROLE_ASSISTANT,
-         .verdict = verdict,
-         .wall_ms = now_ms,
-         .stream = answer->id,
-         .message = message.data,
-         .size = message.size},
-    };
-    if (!message.failed)
-        history_add(answer->daemon->history, answer->daemon->apps[answer->app].config->name, answer->session->name, turns, 2);
-    umbel_out_free(&message);
-}
-
-/* Puts question and answer into the session's memory and history; the text is read back from the journal, so it is held nowhere else. */
-static void remember(struct answer *answer, uint32_t verdict)
-{
-    struct journal_cursor cursor = {.ref = answer->ref};
-    size_t size = 0, got, room = answer->text_bytes < HISTORY_ANSWER_MAX ? answer->text_bytes + 8 : HISTORY_ANSWER_MAX;
-    char *text;
-
-    if (!answer->session || !answer->question || answer->text_bytes == 0)
-        return;
-    text = malloc(room);
-    if (!text)
-        return;
-    while (room - size >= 8) {
-        int kind = journal_read(bus_journal_reader(answer->daemon->bus), &cursor, text + size, room - size, &got);
-        if (kind == -EMSGSIZE || kind == UMBEL_EVENT_REASONING || kind == UMBEL_EVENT_TOOL) {
-            if (kind == -EMSGSIZE)
-                break; /* a tool call larger than the memory: what stands before it is kept */
-            continue;
-        }
-        if (kind <= 0)
-            break;
-        size += got;
-    }
-    session_remember(answer->session, answer->question, text, whole_prefix(text, size, MEMORY_ANSWER_MAX));
-    if (answer->daemon->history)
-        add_to_history(answer, verdict, text, size);
-    free(text);
-}
-
 static const struct {
     const char *text;
     uint32_t counter;
@@ -231,12 +189,12 @@ static const struct {
 
 static void copy_word(char *to, size_t room, const char *from, size_t size)
 {
-    size = whole_prefix(from, size, room - 1);
+    size = answer_prefix(from, size, room - 1);
     memcpy(to, from, size);
     to[size] = '\0';
 }
 
-static void readers_changed(struct answer *answer);
+static void note_upstream(struct answer *answer);
 
 /* The one way an answer ends.  The upstream call is over or has been cancelled by the caller. */
 static void answer_end(struct answer *answer, uint32_t verdict, uint32_t error, const char *text)
@@ -256,7 +214,8 @@ static void answer_end(struct answer *answer, uint32_t verdict, uint32_t error, 
     answer->ended_ns = uring_loop_now_ns(daemon->loop);
     memcpy(ending.finish_word, answer->finish_word, sizeof ending.finish_word);
     copy_word(ending.error_text, sizeof ending.error_text, text, strlen(text));
-    remember(answer, verdict); /* before any client can know that it is complete and ask on */
+    answer_remember(answer, &ending); /* before any client can know that it is complete and ask on */
+    bill_close(answer, verdict, error);
     bus_close(daemon->bus, answer->ref, &ending);
     answer->session = NULL;
     list_remove(&answer->in_session);
@@ -267,6 +226,10 @@ static void answer_end(struct answer *answer, uint32_t verdict, uint32_t error, 
 
     uint64_t duration_ms = (answer->ended_ns - answer->asked_ns) / CLOCK_MS;
     stats_add(daemon->stats, verdicts[verdict].counter, 1);
+    answer_stats_end(daemon->stats, &answer->figures, answer->ended_ns > answer->asked_ns ? answer->ended_ns - answer->asked_ns : 0,
+                     error); /* the loop's time may be older than the question */
+    if (answer->usage_known)
+        answer_stats_tokens(daemon->stats, &answer->figures, answer->prompt_tokens, answer->completion_tokens);
     stats_set(daemon->stats, CORE_STREAMS_LIVE, table->live_count);
     row_text(answer, STREAM_COL_STATE, verdicts[verdict].text);
     row_text(answer, STREAM_COL_ERROR, text);
@@ -277,7 +240,12 @@ static void answer_end(struct answer *answer, uint32_t verdict, uint32_t error, 
              answer->upstream, (unsigned long long)answer->deltas,
              (unsigned long long)answer->text_bytes, answer->reader_total, *text ? ": " : "", text);
     tell_listeners(answer, UMBEL_EVENT_CLOSED, verdict, text, strlen(text));
-    readers_changed(answer); /* those in the core have just gone */
+    answer_readers_changed(answer); /* those in the core have just gone */
+    daemon_route_drop(answer->route);
+    answer->route = NULL;
+    daemon_share_drop(answer->share);
+    answer->share = NULL;
+    answer->upstream = ""; /* it may go before this answer is forgotten */
     if (answer->forget && answer->reader_total == 0)
         journal_evict(bus_journal(daemon->bus), answer->ref); /* frees answer */
 }
@@ -286,8 +254,27 @@ void answer_cancel(struct answer *answer)
 {
     if (!answer->call)
         return;
+    note_upstream(answer);
     group_call_cancel(answer->call);
     answer_end(answer, UMBEL_VERDICT_CANCELLED, 0, "");
+}
+
+/* The operator's limit is reached in its middle: the service is told to stop, all readers are told the same. */
+static void limit_reached(struct answer *answer, enum bill_stop stop)
+{
+    struct stats_page *stats = answer->daemon->stats;
+
+    answer_trail_limit(answer, stop == BILL_LENGTH ? "output_tokens" : "tokens_per_day");
+    group_call_cancel(answer->call);
+    if (stop == BILL_LENGTH) {
+        stats_add(stats, CORE_LIMITED_OUTPUT, 1);
+        answer->finish = UMBEL_FINISH_LENGTH;
+        copy_word(answer->finish_word, sizeof answer->finish_word, "length", 6);
+        answer_end(answer, UMBEL_VERDICT_COMPLETE, 0, "");
+    } else {
+        stats_add(stats, CORE_LIMITED_DAY_OUTPUT, 1);
+        answer_end(answer, UMBEL_VERDICT_FAILED, UMBEL_ERROR_QUOTA, "You exceeded your current quota.");
+    }
 }
 
 /* The journal cannot take the next event: the honest end, and the service is told to stop. */
@@ -303,9 +290,24 @@ static void note_upstream(struct answer *answer)
 {
     const char *name = upstream_name(group_call_member(answer->call)->upstream);
 
-    if (name != answer->upstream)
+    if (name != answer->upstream) {
         row_text(answer, STREAM_COL_UPSTREAM, name);
+        answer_stats_choose(answer->daemon->stats, name, &answer->figures);
+    }
     answer->upstream = name;
+    answer->tries = group_call_tries(answer->call);
+}
+
+/* Another service has gone on with it. */
+static void note_continued(struct answer *answer)
+{
+    uint32_t continued = group_call_continued(answer->call);
+
+    if (continued == answer->continued)
+        return;
+    stats_add(answer->daemon->stats, CORE_STREAMS_CONTINUED, continued - answer->continued);
+    answer->continued = continued;
+    note_upstream(answer);
 }
 
 static void note_delta(struct answer *answer, const struct parse_event *event, uint64_t arrival_ns)
@@ -315,11 +317,12 @@ static void note_delta(struct answer *answer, const struct parse_event *event, u
     if (answer->deltas++ == 0) {
         note_upstream(answer);
         answer->first_token_ns = arrival_ns;
-        stats_observe(stats, CORE_H_FIRST_TOKEN, arrival_ns - answer->asked_ns);
+        answer_trail_first_token(answer);
+        answer_stats_delta(stats, &answer->figures, true, arrival_ns - answer->asked_ns);
         row_text(answer, STREAM_COL_STATE, "streaming");
         row_u64(answer, STREAM_COL_FIRST_TOKEN_MS, (arrival_ns - answer->asked_ns) / CLOCK_MS);
     } else {
-        stats_observe(stats, CORE_H_TOKEN_GAP, arrival_ns - answer->last_delta_ns);
+        answer_stats_delta(stats, &answer->figures, false, arrival_ns - answer->last_delta_ns);
     }
     answer->last_delta_ns = arrival_ns;
     row_u64(answer, STREAM_COL_DELTAS, answer->deltas);
@@ -331,6 +334,28 @@ static void note_delta(struct answer *answer, const struct parse_event *event, u
     }
 }
 
+/* Text, reasoning, a fragment of a tool call: as much of it as the limits allow. */
+static void upstream_piece(struct answer *answer, uint32_t kind, const struct parse_event *event, uint64_t arrival_ns)
+{
+    struct parse_event piece = *event;
+    enum bill_stop stop;
+
+    piece.text.size = bill_fit(answer->bill, answer->daemon, event->text.data, event->text.size, kind == UMBEL_EVENT_TOOL, &stop);
+    if (piece.text.size > 0) {
+        int r = bus_event(answer->daemon->bus, answer->ref, kind, piece.text.data, piece.text.size, arrival_ns);
+        if (r < 0) {
+            no_room(answer, r);
+            return;
+        }
+        stats_observe(answer->daemon->stats, CORE_H_PUBLISH, clock_now_ns() - arrival_ns);
+        note_delta(answer, &piece, arrival_ns);
+        bill_took(answer->bill, answer->daemon, piece.text.size);
+        tell_listeners(answer, kind, 0, piece.text.data, piece.text.size);
+    }
+    if (stop)
+        limit_reached(answer, stop);
+}
+
 static void upstream_event(void *owner, const struct parse_event *event, uint64_t arrival_ns)
 {
     struct answer *answer = owner;
@@ -338,20 +363,13 @@ static void upstream_event(void *owner, const struct parse_event *event, uint64_
                     : event->kind == PARSE_REASONING ? UMBEL_EVENT_REASONING
                                                      : UMBEL_EVENT_TOOL;
 
+    note_continued(answer);
     switch (event->kind) {
     case PARSE_TEXT:
     case PARSE_REASONING:
-    case PARSE_TOOL: {
-        int r = bus_event(answer->daemon->bus, answer->ref, kind, event->text.data, event->text.size, arrival_ns);
-        if (r < 0) {
-            no_room(answer, r);
-            return;
-        }
-        stats_observe(answer->daemon->stats, CORE_H_PUBLISH, clock_now_ns() - arrival_ns);
-        note_delta(answer, event, arrival_ns);
-        tell_listeners(answer, kind, 0, event->text.data, event->text.size);
+    case PARSE_TOOL:
+        upstream_piece(answer, kind, event, arrival_ns);
         return;
-    }
     case PARSE_USAGE:
         answer->usage_known = true;
         answer->prompt_tokens = event->prompt_tokens;
@@ -368,34 +386,12 @@ static void upstream_event(void *owner, const struct parse_event *event, uint64_
 
 static void upstream_ended(void *owner, uint32_t verdict, uint32_t error, const char *text)
 {
+    note_continued(owner);
     note_upstream(owner);
     answer_end(owner, verdict, error, text);
 }
 
-static const struct upstream_call_ops call_ops = {.event = upstream_event, .ended = upstream_ended};
-
-static void orphan_fired(struct uring_timer *timer)
-{
-    struct answer *answer = list_entry(timer, struct answer, orphan);
-    struct daemon *daemon = answer->daemon;
-
-    switch (daemon->apps[answer->app].config->on_orphan) {
-    case CONFIG_ORPHAN_FINISH:
-        return;
-    case CONFIG_ORPHAN_DRAIN:
-        if (!answer->forget) {
-            answer->forget = true;
-            uring_timer_set(daemon->loop, &answer->orphan, DRAIN_LIMIT_S * CLOCK_S);
-            return;
-        }
-        break;
-    case CONFIG_ORPHAN_CANCEL:
-        break;
-    }
-    stats_add(daemon->stats, CORE_STREAMS_ORPHANED, 1);
-    log_line(LOG_INFO, answer->id, "nobody reads it any more");
-    answer_cancel(answer);
-}
+static const struct upstream_call_ops call_ops = {.event = upstream_event, .ended = upstream_ended, .note = answer_trail_note};
 
 /* Which model is asked: the app's, or the client's wish where the upstream's list allows it ("*" allows any). */
 static const char *choose_model(const struct daemon_app *app, const struct answer_question *question)
@@ -432,13 +428,30 @@ static void fill_row(struct answer *answer, const struct answer_question *questi
     row_text(answer, STREAM_COL_UPSTREAM, answer->upstream);
     row_text(answer, STREAM_COL_MODEL, model);
     row_text(answer, STREAM_COL_TRANSPORT, question->transport);
+    row_text(answer, STREAM_COL_KEY, question->key_name);
     row_u64(answer, STREAM_COL_OPENED, clock_wall_s());
     row_u64(answer, STREAM_COL_OPENED_NS, answer->asked_ns);
 }
 
-static struct answer *answer_make(struct daemon *daemon, const struct answer_question *question, struct journal_identity *identity)
+struct answer *answer_alloc(struct daemon *daemon, uint32_t app)
 {
     struct answer *answer = calloc(1, sizeof *answer);
+
+    if (!answer)
+        return NULL;
+    answer->daemon = daemon;
+    answer->app = app;
+    answer->row = UINT32_MAX;
+    answer->orphan.fired = answer_orphan_fired;
+    list_init(&answer->in_session);
+    list_init(&answer->in_order);
+    list_init(&answer->listeners);
+    return answer;
+}
+
+static struct answer *answer_make(struct daemon *daemon, const struct answer_question *question, struct journal_identity *identity)
+{
+    struct answer *answer = answer_alloc(daemon, question->app);
 
     if (!answer)
         return NULL;
@@ -448,24 +461,28 @@ static struct answer *answer_make(struct daemon *daemon, const struct answer_que
     }
     memcpy(answer->id, "chatcmpl-", 9);
     number_format_hex(identity->id, sizeof identity->id, answer->id + 9);
-    answer->daemon = daemon;
-    answer->app = question->app;
-    answer->row = UINT32_MAX;
     answer->asked_ns = clock_now_ns();
-    answer->orphan.fired = orphan_fired;
-    list_init(&answer->in_session);
-    list_init(&answer->in_order);
-    list_init(&answer->listeners);
     return answer;
 }
 
-static void answer_register(struct answer_table *table, struct answer *answer, struct session *session)
+static void make_findable(struct answer_table *table, struct answer *answer)
 {
     uint32_t bucket = bucket_of(answer->id);
 
     answer->next_in_bucket = table->bucket[bucket];
     table->bucket[bucket] = answer;
     table->by_slot[answer->ref.slot] = answer;
+}
+
+void answer_register_ended(struct answer_table *table, struct answer *answer)
+{
+    make_findable(table, answer);
+    list_append(&table->ended, &answer->in_order);
+}
+
+static void answer_register(struct answer_table *table, struct answer *answer, struct session *session)
+{
+    make_findable(table, answer);
     list_append(&table->live, &answer->in_order);
     if (session) {
         answer->session = session;
@@ -481,42 +498,15 @@ static uint32_t refuse_full(struct daemon *daemon, struct why *why)
     return UMBEL_ERROR_BUSY;
 }
 
-static uint32_t role_of(const char *message)
-{
-    static const struct {
-        const char *word;
-        uint32_t role;
-    } roles[] = {{"\"role\":\"user\"", HISTORY_ROLE_USER}, {"\"role\":\"assistant\"", HISTORY_ROLE_ASSISTANT}};
-
-    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
-        if (strstr(message, roles[i].word))
-            return roles[i].role;
-    return HISTORY_ROLE_TOOL;
-}
-
-/* The client has sent the conversation itself: the history begins anew with it. */
-static void replace_history(struct daemon *daemon, uint32_t app, struct session *session)
-{
-    struct history_turn turns[SESSION_TURNS_MAX] = {0};
-
-    for (uint32_t i = 0; i < session->turn_count; i++)
-        turns[i] = (struct history_turn){.role = role_of(session->turns[i]),
-                                         .flags = i == 0 ? HISTORY_TURN_FIRST : 0,
-                                         .wall_ms = clock_wall_ms(),
-                                         .stream = "",
-                                         .message = session->turns[i],
-                                         .size = strlen(session->turns[i])};
-    if (session->turn_count)
-        history_add(daemon->history, daemon->apps[app].config->name, session->name, turns, session->turn_count);
-}
-
 uint32_t answer_ask(struct daemon *daemon, const struct answer_question *question, struct answer **ret_answer, struct why *why)
 {
     const struct daemon_app *app = &daemon->apps[question->app];
-    const char *model = choose_model(app, question);
+    const char *model = app->removed ? NULL : choose_model(app, question);
     struct journal_identity identity = {.created_s = clock_wall_s()};
     struct session *session = NULL;
-    struct umbel_out messages = {0};
+    struct umbel_out messages = {0}, capped = {0};
+    struct span parameters = question->parameters;
+    struct answer_bill *bill = NULL;
     struct answer *answer = NULL;
     uint32_t error = UMBEL_ERROR_INTERNAL;
     bool replaced = false;
@@ -524,16 +514,26 @@ uint32_t answer_ask(struct daemon *daemon, const struct answer_question *questio
 
     stats_add(daemon->stats, CORE_REQUESTS, 1);
     why_set(why, 0, "The service failed, try again later.");
+    if (app->removed) { /* while it waited for the history */
+        why_set(why, 0, "This is not served any more.");
+        return UMBEL_ERROR_AUTH;
+    }
     if (!model) {
         why_set(why, 0, "this model is not offered here");
         return UMBEL_ERROR_BAD_REQUEST;
     }
     if (daemon->stopping)
         return refuse_full(daemon, why);
+    error = bill_open(daemon, question, &bill, why);
+    if (error)
+        return error;
+    error = UMBEL_ERROR_INTERNAL;
     if (*question->session) {
         session = session_get(daemon->sessions, question->app, question->session, clock_now_ns());
-        if (!session)
-            return refuse_full(daemon, why);
+        if (!session) {
+            error = refuse_full(daemon, why);
+            goto fail;
+        }
     }
     bool memory = session && app->config->history && question->flags & UMBEL_REQUEST_MEMORY;
     r = session_compose(memory ? session : NULL, question->messages.data, question->messages.size, app->config->system, &messages,
@@ -548,17 +548,30 @@ uint32_t answer_ask(struct daemon *daemon, const struct answer_question *questio
         goto fail;
     if (memory)
         answer->question = session_newest(question->messages.data, question->messages.size);
+    if (bill_output_tokens(bill)) {
+        upstream_cap_parameters(parameters, bill_output_tokens(bill), &capped);
+        if (capped.failed)
+            goto fail;
+        parameters = span_of(capped.data, capped.size);
+    }
     struct upstream_question call = {.model = model,
                                      .messages = messages.data,
                                      .messages_size = messages.size,
-                                     .parameters = question->parameters.size ? question->parameters.data : NULL,
-                                     .parameters_size = question->parameters.size};
+                                     .parameters = parameters.size ? parameters.data : NULL,
+                                     .parameters_size = parameters.size,
+                                     .app = app->config->name,
+                                     .stream = answer->id};
+    answer->route = daemon_route_hold(app->route);
     r = group_call_start(daemon->loop, app->members, app->member_count, &call, &call_ops, answer, &answer->call, why);
     if (r < 0) {
+        stats_add(daemon->stats, CORE_STREAMS_BUSY, r == -EBUSY);
         error = r == -EBUSY ? UMBEL_ERROR_BUSY : r == -EMSGSIZE || r == -EINVAL ? UMBEL_ERROR_BAD_REQUEST : UMBEL_ERROR_INTERNAL;
         goto fail;
     }
+    if (app->config->continue_on_failure && group_call_may_continue(answer->call, answer->id) < 0)
+        log_line(LOG_WARN, answer->id, "no memory to continue it should its upstream fail");
     answer->upstream = upstream_name(group_call_member(answer->call)->upstream);
+    answer_stats_choose(daemon->stats, answer->upstream, &answer->figures);
     identity.opened_ns = next_open_ns(daemon->answers);
     copy_word(identity.app, sizeof identity.app, app->config->name, strlen(app->config->name));
     copy_word(identity.model, sizeof identity.model, model, strlen(model));
@@ -571,67 +584,30 @@ uint32_t answer_ask(struct daemon *daemon, const struct answer_question *questio
     if (replaced) {
         session_replace(session, question->messages.data, question->messages.size);
         if (daemon->history)
-            replace_history(daemon, question->app, session);
+            answer_replace_history(daemon, question->app, session);
     }
+    answer->bill = bill;
+    bill_asked(bill, daemon, model, messages.size);
     answer_register(daemon->answers, answer, session);
     fill_row(answer, question, model);
+    answer_trail_asked(answer, question->transport, messages.size);
+    daemon_tail_opened(answer);
     stats_add(daemon->stats, CORE_STREAMS_OPENED, 1);
     stats_set(daemon->stats, CORE_STREAMS_LIVE, daemon->answers->live_count);
     umbel_out_free(&messages);
+    umbel_out_free(&capped);
     *ret_answer = answer;
     return 0;
 fail:
     umbel_out_free(&messages);
+    umbel_out_free(&capped);
+    bill_drop(daemon, bill);
     if (answer) {
+        daemon_route_drop(answer->route);
         free(answer->question);
         free(answer);
     }
     return error;
-}
-
-static void readers_changed(struct answer *answer)
-{
-    struct daemon *daemon = answer->daemon;
-    uint32_t total = 0;
-
-    for (uint32_t i = 0; i < answer->reader_hosts; i++)
-        total += answer->readers[i].count; /* each at most ANSWER_READERS_MAX, and few hosts: no overflow */
-    list_for_each(link, spare, &answer->listeners) {
-        (void)link;
-        total++;
-    }
-    answer->reader_total = total;
-    row_u64(answer, STREAM_COL_READERS, total);
-    if (!answer->call)
-        journal_set_readers(bus_journal(daemon->bus), answer->ref, total > 0);
-    else if (total > 0) {
-        uring_timer_clear(daemon->loop, &answer->orphan);
-        answer->forget = false; /* somebody came back */
-    } else if (!uring_timer_is_set(&answer->orphan))
-        uring_timer_set(daemon->loop, &answer->orphan, daemon->apps[answer->app].config->orphan_grace_ms * CLOCK_MS);
-}
-
-void answer_set_readers(struct answer *answer, uint32_t host, uint32_t count)
-{
-    uint32_t at = 0;
-
-    if (count > ANSWER_READERS_MAX)
-        count = ANSWER_READERS_MAX; /* a host may say anything */
-    while (at < answer->reader_hosts && answer->readers[at].host != host)
-        at++;
-    if (at < answer->reader_hosts && count == 0) {
-        answer->readers[at] = answer->readers[--answer->reader_hosts];
-    } else if (at < answer->reader_hosts) {
-        answer->readers[at].count = count;
-    } else if (count > 0) {
-        struct answer_readers *more = realloc(answer->readers, (at + 1) * sizeof *more);
-        if (!more)
-            return; /* the count is for lists and orphans only; the next report tries again */
-        answer->readers = more;
-        answer->readers[at] = (struct answer_readers){host, count};
-        answer->reader_hosts++;
-    }
-    readers_changed(answer);
 }
 
 void answer_host_gone(struct answer_table *table, uint32_t host)
@@ -643,16 +619,17 @@ void answer_host_gone(struct answer_table *table, uint32_t host)
             answer_set_readers(list_entry(link, struct answer, in_order), host, 0);
 }
 
-void answer_listen(struct answer *answer, struct answer_listener *listener)
+uint32_t answer_host_count(const struct answer_table *table, uint32_t host)
 {
-    list_append(&answer->listeners, &listener->link);
-    readers_changed(answer);
-}
+    uint32_t count = 0;
 
-void answer_unlisten(struct answer *answer, struct answer_listener *listener)
-{
-    list_remove(&listener->link);
-    readers_changed(answer);
+    list_for_each(link, spare, &table->live)
+    {
+        const struct answer *answer = list_entry(link, struct answer, in_order);
+        for (uint32_t i = 0; i < answer->reader_hosts; i++)
+            count += answer->readers[i].host == host;
+    }
+    return count;
 }
 
 void answer_tick(struct answer_table *table, uint64_t now_ns)

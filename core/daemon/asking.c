@@ -8,6 +8,8 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/daemon/daemon.h"
+#include "core/daemon/daemon_trail.h"
+#include "core/policy/policy.h"
 
 #define IDLE_MS (1800u * 1000u) /* turns older than this are history, not memory */
 
@@ -17,6 +19,7 @@ struct asking {
     void *owner;
     struct session *session; /* pinned */
     struct history_ask *ask;
+    struct policy_limits key_limits;
     struct answer_question question; /* its texts point behind this struct */
     char bytes[];
 };
@@ -27,6 +30,8 @@ static void ask_now(struct daemon *daemon, const struct answer_question *questio
     struct answer *answer = NULL;
     uint32_t error = answer_ask(daemon, question, &answer, &why);
 
+    if (error)
+        daemon_trail_refused(daemon, daemon->apps[question->app].config->name, question->transport, error, NULL);
     done(owner, error, answer, why.text);
 }
 
@@ -43,8 +48,9 @@ static char *copy(char **at, const char *text, size_t size)
 static struct asking *asking_make(struct daemon *daemon, const struct answer_question *question)
 {
     size_t session = strlen(question->session), model = strlen(question->model), transport = strlen(question->transport);
+    size_t key_name = strlen(question->key_name);
     struct asking *asking =
-        malloc(sizeof *asking + session + model + transport + question->messages.size + question->parameters.size + 5);
+        malloc(sizeof *asking + session + model + transport + key_name + question->messages.size + question->parameters.size + 6);
 
     if (!asking)
         return NULL;
@@ -53,6 +59,11 @@ static struct asking *asking_make(struct daemon *daemon, const struct answer_que
     asking->question.session = copy(&at, question->session, session);
     asking->question.model = copy(&at, question->model, model);
     asking->question.transport = copy(&at, question->transport, transport);
+    asking->question.key_name = copy(&at, question->key_name, key_name);
+    if (question->key_limits) {
+        asking->key_limits = *question->key_limits;
+        asking->question.key_limits = &asking->key_limits;
+    }
     asking->question.messages.data = copy(&at, question->messages.data, question->messages.size);
     asking->question.parameters.data = copy(&at, question->parameters.data, question->parameters.size);
     return asking;

@@ -14,6 +14,17 @@
 #include "core/base/fd.h"
 #include "core/base/log.h"
 #include "core/daemon/answer.h"
+#include "core/daemon/daemon_capture.h"
+#include "core/daemon/daemon_selftest.h"
+#include "core/daemon/daemon_authorize.h"
+#include "core/daemon/daemon_grants.h"
+#include "core/daemon/daemon_inherit.h"
+#include "core/daemon/daemon_notify.h"
+#include "core/daemon/daemon_reload.h"
+#include "core/daemon/daemon_trail.h"
+#include "core/daemon/daemon_renew.h"
+#include "core/daemon/daemon_upgrade.h"
+#include "core/daemon/daemon_usage.h"
 
 #define SESSIONS_MAX 20000u
 #define SESSION_IDLE_S 1800u
@@ -34,21 +45,6 @@ static void flush(struct uring_hook *hook)
     bus_flush(daemon->bus, uring_loop_now_ns(daemon->loop), wake_reader, daemon);
 }
 
-static void refresh_upstreams(struct daemon *daemon)
-{
-    for (size_t i = 0; i < daemon->config->upstream_count; i++) {
-        struct upstream_counts c;
-        upstream_get_counts(daemon->upstreams[i].upstream, &c);
-        const uint64_t values[][2] = {
-            {UPSTREAM_COL_ACTIVE, c.active},       {UPSTREAM_COL_WAITING, c.waiting},     {UPSTREAM_COL_STARTED, c.started},
-            {UPSTREAM_COL_COMPLETED, c.completed}, {UPSTREAM_COL_TRUNCATED, c.truncated}, {UPSTREAM_COL_FAILED, c.failed},
-            {UPSTREAM_COL_CANCELLED, c.cancelled}, {UPSTREAM_COL_BYTES_IN, c.bytes_in},   {UPSTREAM_COL_FIRST_TOKEN_MS, c.first_token_ns_last / CLOCK_MS},
-        };
-        for (size_t k = 0; k < sizeof values / sizeof values[0]; k++)
-            stats_row_u64(daemon->stats, CORE_TABLE_UPSTREAMS, daemon->upstream_rows[i], (uint32_t)values[k][0], values[k][1]);
-    }
-}
-
 static void refresh(struct daemon *daemon, uint64_t now_ns)
 {
     struct uring_loop_counts counts;
@@ -59,8 +55,17 @@ static void refresh(struct daemon *daemon, uint64_t now_ns)
     stats_set(daemon->stats, CORE_SESSIONS, session_table_count(daemon->sessions));
     bus_gauges(daemon->bus);
     daemon_history_tick(daemon);
+    daemon_usage_tick(daemon);
+    daemon_authorize_tick(daemon);
+    if (daemon->admin) {
+        struct admin_counts admin;
+        admin_server_counts(daemon->admin, &admin);
+        stats_set(daemon->stats, CORE_ADMIN_PAUSES, admin.pauses);
+    }
     stats_beat(daemon->stats, now_ns);
-    refresh_upstreams(daemon);
+    stats_set(daemon->stats, CORE_ACCEPTING, !daemon->stopping);
+    process_stats_note(&daemon->process, daemon->stats, now_ns);
+    daemon_upstreams_refresh(daemon, now_ns);
 }
 
 static void tick(struct uring_timer *timer)
@@ -70,6 +75,9 @@ static void tick(struct uring_timer *timer)
 
     answer_tick(daemon->answers, now_ns);
     daemon_hosts_tick(daemon, now_ns);
+    daemon_notify_tick(daemon);
+    daemon_upstreams_tick(daemon);
+    daemon_reload_tick(daemon);
     if (now_ns - daemon->tidied_ns > 60 * CLOCK_S) {
         daemon->tidied_ns = now_ns;
         session_tidy(daemon->sessions, now_ns);
@@ -86,6 +94,9 @@ void daemon_stop(struct daemon *daemon)
         return;
     }
     daemon->stopping = true;
+    daemon_trail_say(daemon, TRAIL_STOPPING, 0);
+    stats_set(daemon->stats, CORE_ACCEPTING, 0);
+    daemon_notify_stopping(daemon);
     log_info("stops: running answers are served to their end, nothing new is taken");
     daemon_hosts_stop(daemon);
     if (daemon_hosts_gone(daemon))
@@ -101,8 +112,9 @@ static void on_signal(void *owner, int fd)
         if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
             daemon_stop(daemon);
         else if (info.ssi_signo == SIGHUP) {
-            log_info("SIGHUP: the transports read their certificates again");
-            daemon_hosts_reload(daemon);
+            log_info("SIGHUP: the configuration and the transports' certificates are read again");
+            daemon_reload_signal(daemon);
+            daemon_access_reopen(daemon);
         }
 }
 
@@ -143,64 +155,30 @@ static int make_runtime_dir(const char *path, struct why *why)
     return 0;
 }
 
-/* The upstreams an app names, in its order. */
-static int join_upstreams(struct daemon *daemon, struct daemon_app *app, const struct config_app *config)
-{
-    size_t count = config->upstreams.count;
-
-    app->config = config;
-    app->members = calloc(count, sizeof(struct upstream_member *));
-    app->upstream_configs = calloc(count, sizeof(struct config_upstream *));
-    if (!app->members || !app->upstream_configs)
-        return -ENOMEM;
-    for (size_t k = 0; k < count; k++)
-        for (size_t i = 0; i < daemon->config->upstream_count; i++)
-            if (strcmp(daemon->config->upstreams[i].name, config->upstreams.items[k]) == 0) {
-                app->members[app->member_count] = &daemon->upstreams[i];
-                app->upstream_configs[app->member_count++] = &daemon->config->upstreams[i];
-            }
-    return 0;
-}
-
 static int create_upstreams(struct daemon *daemon, struct why *why)
 {
     const struct config *config = daemon->config;
+    struct daemon_apps_change *apps;
     int r = upstream_resolver_create(daemon->loop, &daemon->resolver, why);
 
     if (r < 0)
         return r;
-    daemon->upstreams = calloc(config->upstream_count + 1, sizeof *daemon->upstreams);
-    daemon->upstream_rows = calloc(config->upstream_count + 1, sizeof(uint32_t));
-    daemon->apps = calloc(config->app_count + 1, sizeof *daemon->apps);
-    if (!daemon->upstreams || !daemon->upstream_rows || !daemon->apps)
-        return why_set(why, -ENOMEM, "no memory for the upstreams");
+    daemon->apps = calloc(DAEMON_APPS_MAX, sizeof *daemon->apps);
+    if (!daemon->apps)
+        return why_set(why, -ENOMEM, "no memory for the apps");
     for (size_t i = 0; i < config->upstream_count; i++) {
-        const struct config_upstream *u = &config->upstreams[i];
-        struct upstream_options options = {.name = u->name,
-                                           .dialect = u->dialect,
-                                           .quirks = (const char *const *)u->quirks.items,
-                                           .quirk_count = u->quirks.count,
-                                           .base_url = u->base_url,
-                                           .api_key = u->api_key,
-                                           .ca_file = u->ca_file,
-                                           .max_concurrent = u->max_concurrent,
-                                           .queue = u->queue,
-                                           .connect_timeout_ms = u->connect_timeout_ms,
-                                           .first_token_timeout_ms = u->first_token_timeout_ms,
-                                           .idle_timeout_ms = u->idle_timeout_ms,
-                                           .total_timeout_ms = u->total_timeout_ms};
-        r = upstream_create(daemon->loop, daemon->resolver, &options, &daemon->upstreams[i].upstream, why);
+        struct daemon_upstream *upstream;
+        r = daemon_upstream_make(daemon, config, &config->upstreams[i], &upstream, why);
         if (r < 0)
             return r;
-        daemon->upstream_rows[i] = stats_row_take(daemon->stats, CORE_TABLE_UPSTREAMS);
-        stats_row_text(daemon->stats, CORE_TABLE_UPSTREAMS, daemon->upstream_rows[i], UPSTREAM_COL_NAME, u->name);
-        stats_row_text(daemon->stats, CORE_TABLE_UPSTREAMS, daemon->upstream_rows[i], UPSTREAM_COL_DIALECT, u->dialect);
-        stats_row_text(daemon->stats, CORE_TABLE_UPSTREAMS, daemon->upstream_rows[i], UPSTREAM_COL_URL, u->base_url);
+        daemon_upstream_put(daemon, upstream);
     }
-    for (size_t a = 0; a < config->app_count; a++)
-        if (join_upstreams(daemon, &daemon->apps[a], &config->apps[a]) < 0)
-            return why_set(why, -ENOMEM, "no memory for the apps");
-    return 0;
+    r = daemon_apps_prepare(daemon, config, &apps, why);
+    if (r == 0)
+        daemon_apps_commit(daemon, apps);
+    if (r == 0)
+        daemon_authorize_follow(daemon);
+    return r;
 }
 
 int daemon_create(struct config *config, const char *host_program, struct daemon **ret_daemon, struct why *why)
@@ -218,7 +196,14 @@ int daemon_create(struct config *config, const char *host_program, struct daemon
     daemon->config = config;
     daemon->lock_fd = daemon->signal_fd = -1;
     list_init(&daemon->commands);
+    list_init(&daemon->looks);
     list_init(&daemon->transports);
+    list_init(&daemon->drains);
+    list_init(&daemon->tails);
+    list_init(&daemon->upgrades);
+    list_init(&daemon->upstreams);
+    list_init(&daemon->retired);
+    list_init(&daemon->dropped);
     daemon->tick.fired = tick;
     daemon->flush_hook.run = flush;
     snprintf(daemon->host_program, sizeof daemon->host_program, "%s", host_program);
@@ -233,10 +218,13 @@ int daemon_create(struct config *config, const char *host_program, struct daemon
         goto fail;
     size_t journal = (size_t)config->journal_mb << 20;
     snprintf(path, sizeof path, "%s/stats/core", config->runtime_dir);
-    r = core_stats_create(path, (uint32_t)(journal / JOURNAL_PAGE_SIZE / 4), DAEMON_WORKERS_MAX, (uint32_t)config->upstream_count + 1,
+    r = core_stats_create(path, (uint32_t)(journal / JOURNAL_PAGE_SIZE / 4), DAEMON_WORKERS_MAX, (uint32_t)config->upstream_count + DAEMON_UPSTREAMS_SPARE,
                           &daemon->stats, why);
     if (r < 0)
         goto fail;
+    answer_stats_setup(daemon->stats);
+    daemon_trail_create(daemon);
+    process_stats_open(&daemon->process, CORE_PROCESS_CPU_US, CORE_PROCESS_RSS_BYTES, CORE_PROCESS_FDS);
     r = bus_create(config->ring_slots, journal, daemon->stats, &daemon->bus, why);
     if (r < 0)
         goto fail;
@@ -247,8 +235,10 @@ int daemon_create(struct config *config, const char *host_program, struct daemon
         why_errno(why, -r, "cannot make the tables");
         goto fail;
     }
-    if ((r = daemon_history_create(daemon)) < 0 || (r = create_upstreams(daemon, why)) < 0 || (r = daemon_hosts_create(daemon, why)) < 0 ||
-        (r = daemon_admin_create(daemon, why)) < 0 || (r = watch_signals(daemon, why)) < 0)
+    if ((r = daemon_capture_create(daemon)) < 0 || (r = daemon_selftest_create(daemon)) < 0 ||
+        (r = daemon_history_create(daemon)) < 0 || (r = daemon_usage_create(daemon, why)) < 0 || (r = create_upstreams(daemon, why)) < 0 ||
+        (r = daemon_hosts_create(daemon, why)) < 0 ||
+        (r = daemon_reload_create(daemon, why)) < 0 || (r = daemon_admin_create(daemon, why)) < 0 || (r = watch_signals(daemon, why)) < 0)
         goto fail;
     uring_hook_add(daemon->loop, &daemon->flush_hook);
     *ret_daemon = daemon;
@@ -268,7 +258,10 @@ int daemon_run(struct daemon *daemon)
     daemon->tidied_ns = now_ns;
     uring_timer_set(daemon->loop, &daemon->tick, CLOCK_S);
     log_info("umbeld %s runs, %s, runtime directory %s", UMBEL_VERSION, uring_loop_backend(daemon->loop), daemon->config->runtime_dir);
-    daemon_hosts_start(daemon);
+    daemon_trail_say(daemon, TRAIL_STARTED, (uint64_t)getpid());
+    daemon_usage_start(daemon, daemon_hosts_start);
+    daemon_notify_open(daemon);
+    daemon_inherit_warn();
     int r = uring_loop_run(daemon->loop);
     refresh(daemon, clock_now_ns());
     return r;
@@ -283,18 +276,21 @@ void daemon_free(struct daemon *daemon)
     daemon->stopping = true;
     if (daemon->config && daemon->loop)
         daemon_hosts_free(daemon);
+    daemon_authorize_free(daemon);
+    daemon_grants_free(daemon);
     admin_server_close(daemon->admin);
+    daemon_upgrade_end(daemon);
+    daemon_renew_end(daemon);
+    daemon_inherit_listen();
+    daemon_notify_close(daemon);
+    daemon_reload_free(daemon);
     answer_table_free(daemon->answers);
     daemon->answers = NULL;
-    for (size_t i = 0; daemon->upstreams && i < daemon->config->upstream_count; i++)
-        upstream_free(daemon->upstreams[i].upstream);
-    for (size_t a = 0; daemon->apps && a < daemon->config->app_count; a++) {
-        free(daemon->apps[a].members);
-        free(daemon->apps[a].upstream_configs);
-    }
-    free(daemon->upstreams);
-    free(daemon->upstream_rows);
-    free(daemon->apps);
+    daemon_usage_free(daemon);
+    daemon_apps_free(daemon);
+    daemon_upstreams_free(daemon);
+    daemon_capture_free(daemon);
+    daemon_selftest_free(daemon);
     upstream_resolver_free(daemon->resolver);
     history_close(daemon->history); /* after the last answer: what they left is written */
     session_table_free(daemon->sessions);
@@ -307,6 +303,8 @@ void daemon_free(struct daemon *daemon)
         uring_loop_free(daemon->loop);
     }
     fd_close(&daemon->signal_fd);
+    process_stats_close(&daemon->process);
+    daemon_trail_free(daemon);
     if (daemon->stats) {
         stats_page_free(daemon->stats);
         snprintf(path, sizeof path, "%s/stats/core", daemon->config->runtime_dir);

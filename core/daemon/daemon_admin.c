@@ -8,7 +8,15 @@
 #include <umbel/out.h>
 
 #include "core/daemon/asking.h"
+#include "core/daemon/daemon_capture.h"
+#include "core/daemon/daemon_selftest.h"
 #include "core/daemon/daemon.h"
+#include "core/daemon/daemon_renew.h"
+#include "core/daemon/daemon_service.h"
+#include "core/daemon/daemon_tail.h"
+#include "core/daemon/daemon_upgrade.h"
+#include "core/daemon/daemon_reload.h"
+#include "core/daemon/daemon_usage.h"
 
 static void stream_cancel(void *owner, struct admin_request *request, const struct umbel_json *arguments)
 {
@@ -107,7 +115,7 @@ static int chat_app(const struct daemon *daemon, const char *name)
 {
     if (name)
         return daemon_find_app(daemon, name);
-    return daemon->config->app_count == 1 ? 0 : -1;
+    return daemon_only_app(daemon);
 }
 
 static void chat(void *owner, struct admin_request *request, const struct umbel_json *arguments)
@@ -143,7 +151,8 @@ static void chat(void *owner, struct admin_request *request, const struct umbel_
                                        .model = model ? model : "",
                                        .messages = span_of(messages.data, messages.size),
                                        .parameters = span_of("", 0),
-                                       .transport = "umbelctl"};
+                                       .transport = "umbelctl",
+                                       .key_name = "umbelctl"};
     *one = (struct chat){.listener = {.event = chat_event}, .request = request};
     struct asking *asking;
     asking_begin(daemon, &question, chat_asked, one, &asking);
@@ -160,7 +169,16 @@ int daemon_admin_create(struct daemon *daemon, struct why *why)
         return r;
     admin_server_handle(daemon->admin, "stream cancel", stream_cancel, daemon);
     admin_server_handle(daemon->admin, "chat", chat, daemon);
+    daemon_tail_admin(daemon);
     daemon_history_admin(daemon);
+    daemon_usage_admin(daemon);
+    daemon_capture_admin(daemon);
+    daemon_selftest_admin(daemon);
     daemon_command_admin(daemon);
+    daemon_probe_admin(daemon);
+    daemon_service_admin(daemon);
+    daemon_upgrade_admin(daemon);
+    daemon_renew_admin(daemon);
+    daemon_reload_admin(daemon);
     return 0;
 }

@@ -146,10 +146,11 @@ static void host_restart_command(void *owner, struct admin_request *request, con
     stats_add(daemon->stats, CORE_ADMIN_COMMANDS, 1);
     for_each_worker(daemon, h)
     {
-        if (strcmp(h->host.name, name) != 0 && strcmp(h->transport->config->name, name) != 0)
+        if (h->role != DAEMON_SERVES || (strcmp(h->host.name, name) != 0 && strcmp(h->transport->config->name, name) != 0))
             continue;
         found = true;
-        host_restart(&h->host, h->transport->config->drain_ms);
+        h->transport->out = false;
+        host_restart(&h->host, h->config->drain_ms);
     }
     if (found)
         admin_finish(request, NULL);

@@ -50,16 +50,26 @@ int daemon_history_create(struct daemon *daemon)
     options.retention_mb = daemon->config->history_mb;
     for (uint32_t i = 0; i < sizeof counters / sizeof *counters; i++)
         daemon->history_counter[i] = stats_name_counter(daemon->stats, counters[i].name, counters[i].help, counters[i].gauge);
+    daemon->history_kept = wanted;
     if (!wanted)
-        return 0;
+        options.sync_ms = 0; /* usage only: the default pace */
     if (mkdir(dir, 0750) == -1 && errno != EEXIST)
-        log_warn("cannot make the state directory %s (%s): conversations are remembered in memory only; set state_dir", dir, strerror(errno));
+        log_warn("cannot make the state directory %s (%s): "
+                 "conversations are remembered in memory only, usage is not kept; set state_dir", dir, strerror(errno));
     snprintf(path, sizeof path, "%s/history.db", dir);
     if (history_open(daemon->loop, path, &options, &daemon->history, &why) < 0) {
         log_error("no history: %s", why.text);
         daemon->history = NULL;
     }
     return 0;
+}
+
+void daemon_history_want(struct daemon *daemon)
+{
+    bool wanted;
+
+    sync_ms(daemon, &wanted); /* its pace stays that of the start */
+    daemon->history_kept = daemon->history_kept || wanted;
 }
 
 void daemon_history_tick(struct daemon *daemon)
@@ -167,11 +177,21 @@ static void shown(void *owner, const struct history_reply *reply)
     free(command);
 }
 
+/* Its ended answers that are still in memory cannot be resumed from there either. */
+static void forget_kept(const struct session_command *command)
+{
+    int app = daemon_find_app(command->daemon, command->app);
+
+    if (app >= 0)
+        answer_forget_session(command->daemon->answers, (uint32_t)app, command->session);
+}
+
 static void forgotten(void *owner, const struct history_reply *reply)
 {
     struct session_command *command = owner;
     struct umbel_out out = {0};
 
+    forget_kept(command); /* a look that was under way before may have brought one back */
     if (!failed(command, reply)) {
         put_text(&out, "session", command->session);
         umbel_out_printf(&out, ",\"forgotten\":%llu", (unsigned long long)reply->forgotten);
@@ -187,7 +207,7 @@ static struct session_command *begin(struct daemon *daemon, struct admin_request
     struct session_command *command;
 
     stats_add(daemon->stats, CORE_ADMIN_COMMANDS, 1);
-    if (!daemon->history) {
+    if (!daemon->history || !daemon->history_kept) {
         admin_fail(request, "there is no history: no app keeps one", "write history = on in an app section");
         return NULL;
     }
@@ -249,6 +269,7 @@ static void session_forget_command(void *owner, struct admin_request *request, c
     struct session *session = session_find(daemon->sessions, (uint32_t)daemon_find_app(daemon, command->app), command->session);
     if (session)
         session_forget(session);
+    forget_kept(command);
     wait_for(command, history_forget(daemon->history, command->app, command->session, forgotten, command, &command->ask));
 }
 

@@ -11,6 +11,7 @@
 
 #include "core/base/fd.h"
 #include "core/daemon/daemon.h"
+#include "core/daemon/daemon_inherit.h"
 
 #define BACKLOG 4096
 #define BIND_TRIES 30
@@ -63,16 +64,17 @@ static int bind_tcp(const struct config_listen *listen_at, bool reuse_port, int 
     return 0;
 }
 
-int daemon_listen(const struct config_listen *listen_at, bool reuse_port, int *ret_fd, struct why *why)
+int daemon_listen_now(const struct config_listen *listen_at, bool reuse_port, int *ret_fd, struct why *why)
 {
-    int fd = -1, r = -EADDRINUSE;
+    int fd = daemon_inherit_take(listen_at);
 
-    /* The hosts of a core that was killed may need a moment to let go of it. */
-    for (int tries = 0; r == -EADDRINUSE && tries < BIND_TRIES; tries++) {
-        if (tries)
-            poll(NULL, 0, BIND_WAIT_MS);
-        r = listen_at->is_unix ? bind_unix(listen_at, &fd, why) : bind_tcp(listen_at, reuse_port, &fd, why);
+    if (fd >= 0 && listen(fd, BACKLOG) == 0) {
+        *ret_fd = fd;
+        return 0;
     }
+    fd_close(&fd);
+    int r = listen_at->is_unix ? bind_unix(listen_at, &fd, why) : bind_tcp(listen_at, reuse_port, &fd, why);
+
     if (r < 0)
         return r;
     if (listen(fd, BACKLOG) == -1) {
@@ -82,6 +84,19 @@ int daemon_listen(const struct config_listen *listen_at, bool reuse_port, int *r
     }
     *ret_fd = fd;
     return 0;
+}
+
+int daemon_listen(const struct config_listen *listen_at, bool reuse_port, int *ret_fd, struct why *why)
+{
+    int r = -EADDRINUSE;
+
+    /* The hosts of a core that was killed may need a moment to let go of it. */
+    for (int tries = 0; r == -EADDRINUSE && tries < BIND_TRIES; tries++) {
+        if (tries)
+            poll(NULL, 0, BIND_WAIT_MS);
+        r = daemon_listen_now(listen_at, reuse_port, ret_fd, why);
+    }
+    return r;
 }
 
 int daemon_check(const struct config *config, struct why *why)

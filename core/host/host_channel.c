@@ -22,15 +22,41 @@ struct control_out *host_channel_begin(struct hosting *hosting, enum control_typ
     return &hosting->out;
 }
 
-int host_channel_send(struct hosting *hosting)
+int host_channel_send_always(struct hosting *hosting)
 {
     if (hosting->core_gone || !hosting->channel)
         return -EPIPE;
     if (!control_end(&hosting->out))
         return -EMSGSIZE;
-    if (evbuffer_get_length(bufferevent_get_output(hosting->channel)) > HOSTING_CHANNEL_MAX)
-        return -EAGAIN;
     return bufferevent_write(hosting->channel, hosting->out.data, hosting->out.size) == 0 ? 0 : -ENOMEM;
+}
+
+static void wipe_sent(const void *data, size_t size, void *extra)
+{
+    explicit_bzero(extra, size);
+    free(extra);
+    (void)data;
+}
+
+int host_channel_send_secret(struct hosting *hosting)
+{
+    struct control_out *out = &hosting->out;
+    struct evbuffer *output = hosting->channel ? bufferevent_get_output(hosting->channel) : NULL;
+    int r = hosting->core_gone || !output ? -EPIPE : !control_end(out) ? -EMSGSIZE : evbuffer_get_length(output) > HOSTING_CHANNEL_MAX ? -EAGAIN : 0;
+
+    if (r == 0 && evbuffer_add_reference(output, out->data, out->size, wipe_sent, out->data) != 0)
+        r = -ENOMEM;
+    if (r < 0)
+        control_out_free(out);
+    *out = (struct control_out){0};
+    return r;
+}
+
+int host_channel_send(struct hosting *hosting)
+{
+    if (hosting->channel && evbuffer_get_length(bufferevent_get_output(hosting->channel)) > HOSTING_CHANNEL_MAX)
+        return -EAGAIN;
+    return host_channel_send_always(hosting);
 }
 
 struct host_request *host_request_new(struct hosting *hosting, enum host_request_kind kind, struct umbel_client *client, uint64_t tag)
@@ -91,15 +117,24 @@ static int on_welcome(struct hosting *hosting, struct control_in *in)
     hosting->max_connections = (uint32_t)control_get(in);
     hosting->connect_rate = (uint32_t)control_get(in);
     uint64_t slow_client_s = control_get(in), drain_ms = control_get(in);
+    control_get_string(in, hosting->stats_folder, sizeof hosting->stats_folder);
     if (!control_done(in) || hosting->welcomed)
         return -EPROTO;
+    if (hosting->stats_fd >= 0) /* the way there may be closed to us: we have come in already */
+        snprintf(hosting->stats_folder, sizeof hosting->stats_folder, "/proc/self/fd/%d", hosting->stats_fd);
     struct umbel_json *json = umbel_json_parse(options.data, options.size, why, sizeof why);
     int r = json ? config_section_parse(json, &hosting->section) : -EPROTO;
     umbel_json_free(json);
+    if (r == 0 && host_defaults_add(&hosting->transport, &hosting->section) < 0) {
+        hosting->exit_status = 1;
+        hosting->done = true;
+        return 0;
+    }
     if (r < 0)
         return r;
     add_option(hosting, "tls_cert", UMBEL_OPTION_TEXT, tls_cert, 0);
     add_option(hosting, "tls_key", UMBEL_OPTION_TEXT, tls_key, 0);
+    host_files_rename(&hosting->files, &hosting->section);
     add_option(hosting, "max_connections", UMBEL_OPTION_INTEGER, "", hosting->max_connections);
     add_option(hosting, "slow_client_s", UMBEL_OPTION_INTEGER, "", (int64_t)slow_client_s);
     add_option(hosting, "drain_ms", UMBEL_OPTION_INTEGER, "", (int64_t)drain_ms);
@@ -108,6 +143,7 @@ static int on_welcome(struct hosting *hosting, struct control_in *in)
     r = hosting->transport.open(&hosting->api, (const struct umbel_config *)(const void *)&hosting->section, &hosting->self);
     if (r < 0) {
         log_error("the plugin did not open: %s", strerror(-r));
+        host_files_tell(&hosting->files);
         hosting->exit_status = 1;
         hosting->done = true;
         return 0;
@@ -125,7 +161,21 @@ static int on_kept(struct hosting *hosting, struct control_in *in)
     return control_done(in) ? kept_set(hosting->kept, key, value.data, value.size) : -EPROTO;
 }
 
-static void on_authed(struct host_request *request, struct control_in *in)
+static int on_file(struct hosting *hosting, struct control_in *in)
+{
+    char path[HOST_FILES_PATH];
+
+    control_get_string(in, path, sizeof path);
+    struct span content = control_get_text(in, CONTROL_BODY_MAX);
+    if (!control_done(in))
+        return -EPROTO;
+    int r = host_files_take(&hosting->files, path, content);
+    if (r < 0)
+        log_error("cannot keep the content of %s: %s", path, strerror(-r));
+    return 0;
+}
+
+static void on_authed(struct hosting *hosting, struct host_request *request, struct control_in *in)
 {
     struct umbel_client *client = request->client;
     char app[JOURNAL_NAME_MAX], text[CONTROL_TEXT_MAX + 1];
@@ -134,8 +184,10 @@ static void on_authed(struct host_request *request, struct control_in *in)
     uint64_t grant = control_get(in);
     control_get_string(in, app, sizeof app);
     control_get_string(in, text, sizeof text);
-    if (!client)
+    if (!client) {
+        host_leave_grant(hosting, grant);
         return;
+    }
     if (!error && grant) {
         client->grant = grant;
         memcpy(client->app, app, sizeof client->app);
@@ -203,10 +255,13 @@ static void on_watched(struct hosting *hosting, struct host_request *request, st
 {
     struct umbel_client *client = request->client;
 
+    char text[CONTROL_TEXT_MAX + 1];
+
     uint32_t error = (uint32_t)control_get(in);
+    control_get_string(in, text, sizeof text);
     uint64_t count = control_get(in);
     if (client && error)
-        client->codec->refused(client->data, request->tag, error, "");
+        client->codec->refused(client->data, request->tag, error, text);
     for (uint64_t i = 0; i < count && !in->failed; i++) {
         struct journal_ref ref = {.slot = (uint32_t)control_get(in)};
         ref.generation = (uint32_t)control_get(in);
@@ -223,7 +278,7 @@ static int on_answer(struct hosting *hosting, uint32_t type, uint64_t tag, struc
         return -EPROTO;
     switch (type) {
     case CONTROL_AUTHED:
-        on_authed(request, in);
+        on_authed(hosting, request, in);
         break;
     case CONTROL_BEGAN:
         on_began(hosting, request, in);
@@ -264,6 +319,21 @@ static int on_command(struct hosting *hosting, uint64_t tag, struct control_in *
     return 0;
 }
 
+/* What the operator may change while clients are served: the form of log lines, and what is in the transport's files. */
+static int on_reload(struct hosting *hosting, struct control_in *in)
+{
+    char level[16];
+
+    control_get_string(in, level, sizeof level);
+    bool json = control_get(in) == 1;
+    if (!control_done(in) || !log_level_parse(level))
+        return -EPROTO;
+    log_change(log_level_parse(level), json);
+    if (hosting->self && hosting->transport.reload && hosting->transport.reload(hosting->self) < 0)
+        host_files_tell(&hosting->files);
+    return 0;
+}
+
 static int frame(void *owner, uint32_t type, uint64_t tag, struct control_in *in)
 {
     struct hosting *hosting = owner;
@@ -278,23 +348,16 @@ static int frame(void *owner, uint32_t type, uint64_t tag, struct control_in *in
     case CONTROL_WATCHED:
     case CONTROL_STOPPED:
         return on_answer(hosting, type, tag, in);
-    case CONTROL_DRAIN: {
-        uint64_t ms = control_get(in);
-        if (!hosting->draining && hosting->self) {
-            hosting->draining = true;
-            hosting->drain_until_ns = clock_now_ns() + ms * CLOCK_MS;
-            hosting->transport.drain(hosting->self, (uint32_t)ms);
-        } else if (!hosting->self) {
-            hosting->done = true;
-        }
-        return 0;
-    }
+    case CONTROL_DRAIN:
+        return host_leave_drain(hosting, control_get(in));
+    case CONTROL_RETIRE:
+        return host_leave_retire(hosting, in);
     case CONTROL_COMMAND:
         return on_command(hosting, tag, in);
     case CONTROL_RELOAD:
-        if (hosting->self && hosting->transport.reload)
-            hosting->transport.reload(hosting->self);
-        return 0;
+        return on_reload(hosting, in);
+    case CONTROL_FILE:
+        return on_file(hosting, in);
     default:
         return -EPROTO;
     }
@@ -355,6 +418,9 @@ int host_channel_open(struct hosting *hosting, struct why *why)
         return why_set(why, -ENOMEM, "no memory for the control channel");
     bufferevent_setcb(hosting->channel, channel_readable, NULL, channel_event, hosting);
     bufferevent_enable(hosting->channel, EV_READ | EV_WRITE);
+    host_channel_begin(hosting, CONTROL_CONFINED, 0);
+    control_put_text(&hosting->out, hosting->confined, strlen(hosting->confined));
+    host_channel_send(hosting);
     struct control_out *out = host_channel_begin(hosting, CONTROL_HELLO, 0);
     control_put(out, CONTROL_VERSION);
     control_put_text(out, transport->name, strlen(transport->name));

@@ -1,5 +1,6 @@
 /* host/host_client.c - clients, and what they ask of the core. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,7 @@ struct umbel_client *host_client_open(const struct umbel_host *host, const struc
     list_init(&client->requests);
     list_init(&client->unasked);
     list_append(&hosting->clients, &client->link);
+    snprintf(client->peer, sizeof client->peer, "%s", peer);
     client->row = stats_row_take(hosting->stats, HOST_TABLE_CLIENTS);
     if (client->row != UINT32_MAX) {
         stats_row_text(hosting->stats, HOST_TABLE_CLIENTS, client->row, CLIENT_COL_PEER, peer);
@@ -68,6 +70,14 @@ static void watch_kill(struct host_watch *watch)
         watch_interest(hosting);
 }
 
+void host_leave_grant(struct hosting *hosting, uint64_t grant)
+{
+    if (!(grant & CONTROL_GRANT_HELD))
+        return;
+    control_put(host_channel_begin(hosting, CONTROL_LEAVE, 0), grant);
+    host_channel_send_always(hosting); /* else the core would keep the place as long as this process lives */
+}
+
 void host_client_close(struct umbel_client *client)
 {
     struct hosting *hosting;
@@ -86,6 +96,7 @@ void host_client_close(struct umbel_client *client)
     }
     if (client->row != UINT32_MAX)
         stats_row_release(hosting->stats, HOST_TABLE_CLIENTS, client->row);
+    host_leave_grant(hosting, client->grant);
     list_remove(&client->unasked);
     list_remove(&client->link);
     list_append(&hosting->dead_clients, &client->link);
@@ -131,8 +142,11 @@ void host_authorize(struct umbel_client *client, const struct umbel_credential *
         control_put(out, credentials[i].kind);
         control_put_text(out, credentials[i].value, credentials[i].size);
     }
-    if (send_request(hosting, request) < 0)
+    control_put_text(out, client->peer, strlen(client->peer));
+    if (host_channel_send_secret(hosting) < 0) {
+        host_request_free(hosting, request);
         tell_later(client, UMBEL_ERROR_INTERNAL);
+    }
 }
 
 void host_tell_unasked(struct hosting *hosting)

@@ -113,6 +113,7 @@ static void feed_free(struct host_feed *feed)
 {
     struct hosting *hosting = feed->hosting;
 
+    host_trail_left(feed);
     if (hosting->feeds[feed->cursor.ref.slot] == feed)
         hosting->feeds[feed->cursor.ref.slot] = NULL;
     interest(hosting, feed->cursor.ref.slot, false);
@@ -157,6 +158,7 @@ static void check_closed(struct host_feed *feed)
         return;
     if (journal_ending(&hosting->journal, feed->cursor.ref, &feed->ending) == 0) {
         feed->closed = true;
+        feed->trail.closed_ns = clock_now_ns();
         mark_dirty(feed);
     }
 }
@@ -278,6 +280,7 @@ void host_reader_begin(struct hosting *hosting, struct umbel_client *client, uin
     list_append(&feed->readers, &reader->in_feed);
     list_append(&client->readers, &reader->in_client);
     feed->reader_count++;
+    host_trail_reader(feed);
     stats_set(hosting->stats, HOST_READERS, ++hosting->reader_count);
     memcpy(client->stream, feed->id, sizeof client->stream);
     client->position = position;
@@ -346,8 +349,10 @@ static void deliver(struct umbel_reader *reader, const struct umbel_out *bytes, 
             return;
         stats_add(hosting->stats, HOST_DELIVERIES, 1);
         stats_add(hosting->stats, HOST_DELIVERED_BYTES, bytes->size);
+        uint64_t lag_ns = arrival_ns ? clock_now_ns() - arrival_ns : 0;
         if (arrival_ns)
-            stats_observe(hosting->stats, HOST_H_LAG, clock_now_ns() - arrival_ns);
+            stats_observe(hosting->stats, HOST_H_LAG, lag_ns);
+        host_trail_write(reader->feed, bytes->size, lag_ns);
         client->delivered += bytes->size;
         client->row_dirty = true;
     }
@@ -356,6 +361,7 @@ static void deliver(struct umbel_reader *reader, const struct umbel_out *bytes, 
         return;
     }
     if (last) {
+        host_trail_end(reader->feed, arrival_ns != 0);
         reader_end(reader);
         return;
     }

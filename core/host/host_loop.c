@@ -81,7 +81,11 @@ static void wait_for_events(struct hosting *hosting, int ms)
         struct timeval limit = {ms / 1000, ms % 1000 * 1000};
         event_add(hosting->wait_event, &limit);
     }
-    event_base_loop(hosting->base, ms == 0 ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE);
+    if (event_base_loop(hosting->base, ms == 0 ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE) < 0) {
+        log_error("the event loop is broken: a plugin has closed a descriptor that is not its own, or memory ran out");
+        hosting->exit_status = 1;
+        hosting->done = true;
+    }
     if (ms > 0)
         event_del(hosting->wait_event);
 }
@@ -134,6 +138,7 @@ static void on_tick(evutil_socket_t fd, short what, void *owner)
     (void)fd, (void)what;
     atomic_store_explicit(&hosting->page->beat_ns, now_ns, memory_order_relaxed);
     stats_beat(hosting->stats, now_ns);
+    process_stats_note(&hosting->process, hosting->stats, now_ns);
     host_client_rows(hosting);
     if (hosting->draining && now_ns >= hosting->drain_until_ns) {
         log_info("the time to drain is over with %u clients left", hosting->client_count);
@@ -167,6 +172,7 @@ int hosting_run(struct hosting *hosting)
     hosting->self = NULL;
     hosting_sweep(hosting);
     host_reports(hosting, clock_now_ns());
+    host_leave_flush(hosting);
     event_free(hosting->wake_event);
     event_free(hosting->tick_event);
     event_free(hosting->wait_event);

@@ -56,6 +56,8 @@ static int service_admit(const struct umbel_host *host, const struct sockaddr *a
 
     if (address->sa_family == AF_INET)
         memcpy(key, &((const struct sockaddr_in *)(const void *)address)->sin_addr, 4);
+    else if (address->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr))
+        memcpy(key, (const char *)&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr + 12, 4); /* came to [::], from IPv4 */
     else if (address->sa_family == AF_INET6)
         memcpy(key, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, 8); /* a /64 is one customer */
     else
@@ -132,6 +134,7 @@ static void service_count(const struct umbel_host *host, const char *name, uint6
 
     if (counter != UINT32_MAX)
         stats_add(of(host)->stats, counter, add);
+    host_trail_counted(of(host), name);
 }
 
 static int service_keep(const struct umbel_host *host, const char *key, const void *value, uint64_t size)
@@ -217,5 +220,6 @@ void host_services_fill(struct hosting *hosting)
                                        .keep = service_keep,
                                        .kept = service_kept,
                                        .reply = service_reply,
-                                       .drained = service_drained};
+                                       .drained = service_drained,
+                                       .stats = host_pages};
 }

@@ -19,10 +19,15 @@
 #include "core/base/why.h"
 #include "core/config/config.h"
 #include "core/control/control.h"
+#include "core/host/host_files.h"
+#include "core/host/host_trail.h"
 #include "core/metrics/host_stats.h"
+#include "core/metrics/process_stats.h"
+#include "core/metrics/trail.h"
 #include "core/ring/journal_reader.h"
 #include "core/ring/ring_reader.h"
 #include "core/ring/ring_wake.h"
+#include "core/sandbox/sandbox.h"
 
 struct event;
 struct event_base;
@@ -49,6 +54,7 @@ struct umbel_client {
     struct list link;     /* hosting.clients, or hosting.dead_clients */
     struct list unasked;  /* hosting.unasked: its authorize was not sent, the loop will say so */
     uint32_t unasked_error;
+    char peer[64]; /* for authorize services; "" = not known */
     struct list readers;  /* umbel_reader.in_client */
     struct list watches;  /* host_watch.in_client */
     struct list requests; /* host_request.in_client */
@@ -100,6 +106,7 @@ struct host_feed {
     struct list readers; /* umbel_reader.in_feed */
     uint32_t reader_count, told;
     uint64_t told_ns;
+    struct host_trail trail;
     struct host_news *news;
     size_t news_count, news_capacity;
     struct umbel_out bytes;
@@ -131,6 +138,12 @@ struct hosting {
     struct journal_reader journal;
     struct ring_reader_page *page;
     struct stats_page *stats;
+    struct trail *trail; /* NULL: this core makes no room for events */
+    struct process_stats process;
+    int stats_fd; /* the folder of stats pages, when the plugin needs them; else -1 */
+    char confined[SANDBOX_REPORT_MAX];
+    struct host_files files;
+    char stats_folder[4096]; /* where everybody's pages are, for a plugin that needs them */
     struct config_section section; /* the plugin's options and the common ones */
     char transport_name[JOURNAL_NAME_MAX];
     uint32_t listener_count, max_connections, connect_rate;
@@ -155,6 +168,7 @@ struct hosting {
     char *scratch;            /* HOSTING_TEXT_MAX bytes for reading back */
     size_t scratch_size;
     struct umbel_out encoded; /* for one reader alone */
+    bool leaving; /* draining by CONTROL_RETIRE: a DRAIN still counts */
     bool welcomed, draining, drained, core_gone, done;
     int exit_status;
     uint64_t drain_until_ns;
@@ -199,6 +213,7 @@ int host_resume(struct umbel_client *client, uint64_t tag, const char *stream_id
 void host_abandon(struct umbel_client *client, uint64_t tag);
 int host_stop_stream(struct umbel_client *client, uint64_t tag, const char *stream_id);
 void host_client_rows(struct hosting *hosting);
+void host_leave_grant(struct hosting *hosting, uint64_t grant); /* its client is gone, or was gone when it came */
 void host_tell_unasked(struct hosting *hosting); /* clients whose authorize could not be sent */
 void host_watch_open(struct hosting *hosting, struct journal_ref ref); /* a stream has begun: who watches its session? */
 void host_watch_missed(struct hosting *hosting);                       /* the same for all whose OPEN a lap took away */
@@ -208,10 +223,25 @@ int host_channel_open(struct hosting *hosting, struct why *why);
 void host_channel_close(struct hosting *hosting);
 struct control_out *host_channel_begin(struct hosting *hosting, enum control_type type, uint64_t tag);
 int host_channel_send(struct hosting *hosting); /* 0; -EAGAIN: too much waits; -EMSGSIZE; -EPIPE */
+int host_channel_send_secret(struct hosting *hosting); /* as host_channel_send; the frame is wiped once it is sent */
+int host_channel_send_always(struct hosting *hosting); /* the same without EAGAIN: for small frames of a bounded number */
 struct host_request *host_request_new(struct hosting *hosting, enum host_request_kind kind, struct umbel_client *client, uint64_t tag);
 void host_request_free(struct hosting *hosting, struct host_request *request);
 void host_look_again(struct umbel_client *client); /* its last question is answered: watches held back meanwhile look again */
 struct host_request *host_request_find(struct hosting *hosting, uint64_t number);
+
+/* host_pages.c: host->stats */
+int host_pages(const struct umbel_host *host, const struct umbel_stats_visitor *visitor, void *arg);
+
+/* host_leave.c: how this process ends while clients are there.  0 or -EPROTO. */
+int host_leave_drain(struct hosting *hosting, uint64_t ms);
+int host_leave_retire(struct hosting *hosting, struct control_in *in);
+/* host_leave_flush - what was kept and reported in the last turn reaches the core, within a second. */
+void host_leave_flush(struct hosting *hosting);
+
+/* host_defaults.c: options that this plugin knows and the core did not send, because it checked the configuration with an older plugin.
+ * 0; -EINVAL (one of them is required, told to the log), -ENOMEM. */
+int host_defaults_add(const struct umbel_transport *transport, struct config_section *section);
 
 /* host_services.c */
 void host_services_fill(struct hosting *hosting);

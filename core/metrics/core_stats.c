@@ -18,7 +18,8 @@ int core_stats_create(const char *path, uint32_t streams, uint32_t hosts, uint32
         [CORE_TABLE_HOSTS] = {"hosts", hosts, host_columns, HOST_COL_COUNT},
         [CORE_TABLE_UPSTREAMS] = {"upstreams", upstreams, upstream_columns, UPSTREAM_COL_COUNT},
     };
+    const uint32_t named = upstreams < CORE_UPSTREAMS_NAMED_MAX ? upstreams : CORE_UPSTREAMS_NAMED_MAX;
 
-    return stats_page_create(path, "umbeld", "core", core_counters, CORE_COUNTER_COUNT, core_histograms, CORE_HISTOGRAM_COUNT, tables,
-                             CORE_TABLES, ret_page, why);
+    return stats_page_create_spare(path, "umbeld", "core", core_counters, CORE_COUNTER_COUNT, core_histograms, CORE_HISTOGRAM_COUNT,
+                                   CORE_UPSTREAM_HISTOGRAM_COUNT * (named + 1), tables, CORE_TABLES, ret_page, why);
 }

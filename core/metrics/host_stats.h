@@ -18,7 +18,10 @@
     COUNTER(LAPPED, "lapped", "times the ring had overtaken this host: it went on from the journal")                                \
     COUNTER(STALE, "stale", "readers ended because the stream's memory was taken while they lagged")                                \
     COUNTER(RING_RECORDS, "ring_records", "records read from the ring")                                                             \
-    COUNTER(WAKES, "wakes", "wake-ups by the core")
+    COUNTER(WAKES, "wakes", "wake-ups by the core")                                                                                 \
+    COUNTER(PROCESS_CPU_US, "process_cpu_us", "microseconds of processor time this process has used")                               \
+    GAUGE(PROCESS_RSS_BYTES, "process_rss_bytes", "bytes of memory this process has resident")                                      \
+    GAUGE(PROCESS_FDS, "process_fds", "file descriptors this process has open")
 
 #define HOST_HISTOGRAMS(HISTOGRAM) HISTOGRAM(LAG, "lag", "upstream bytes received to answer bytes handed to the client's socket")
 

@@ -1,6 +1,6 @@
 /* metrics/stats_layout.h - the bytes of a stats page, shared by the writer (stats_page.c, stats_row.c) and the reader (stats_view.c).
  * Native byte order: both sides run on one machine.  Every offset is a multiple of 8.  What changes while a page lives is an atomic word
- * stored relaxed; everything else is written once, before the magic (counters named at run time: before counter_count). */
+ * stored relaxed; everything else is written once, before the magic (what is named at run time: before counter_count, histogram_count). */
 #ifndef STATS_LAYOUT_H
 #define STATS_LAYOUT_H
 
@@ -10,7 +10,7 @@
 #include "core/metrics/stats_page.h"
 
 #define STATS_MAGIC 0x544154534c424d55ull /* "UMBLSTAT" */
-#define STATS_LAYOUT 1u
+#define STATS_LAYOUT 2u
 #define STATS_ROW_HEAD 16u     /* seqlock word, in-use word */
 #define STATS_ROW_MAX 4096u    /* bytes of a row, with its head */
 #define STATS_ROWS_MAX 262144u /* rows of a table */
@@ -26,20 +26,21 @@ struct stats_header {
     _Atomic uint32_t pid;
     uint32_t counter_capacity;
     _Atomic uint32_t counter_count; /* grows; stored (release) after the counter it adds */
-    uint32_t histogram_count;
+    _Atomic uint32_t histogram_count; /* as counter_count */
+    uint32_t histogram_capacity;
     uint32_t table_count;
-    uint32_t bucket_count;
+    uint32_t bucket_count, reserved;
     uint64_t counters_at, histograms_at, tables_at;
 };
 
 struct stats_counter_entry {
-    char name[48], help[80];
+    char name[STATS_NAME_SIZE], help[80];
     uint32_t gauge, reserved;
     _Atomic uint64_t value;
 };
 
 struct stats_histogram_entry {
-    char name[48], help[80];
+    char name[STATS_NAME_SIZE], help[80];
     _Atomic uint64_t sum_ns, max_ns;
     _Atomic uint64_t bucket[STATS_BUCKETS];
 };

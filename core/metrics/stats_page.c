@@ -54,7 +54,7 @@ static int plan_table(const struct stats_table_spec *spec, struct stats_table_en
 }
 
 /* Lays the page out: header, counters, histograms, table descriptions, then each table's rows from a memory page's begin on. */
-static int plan_page(uint32_t counters, uint32_t histograms, const struct stats_table_spec *tables, uint32_t table_count,
+static int plan_page(uint32_t counters, uint32_t histograms, uint32_t spare, const struct stats_table_spec *tables, uint32_t table_count,
                      struct stats_shape *shape, struct why *why)
 {
     struct stats_header *header = &shape->header;
@@ -62,7 +62,7 @@ static int plan_page(uint32_t counters, uint32_t histograms, const struct stats_
     int r;
 
     memset(shape, 0, sizeof *shape);
-    if (counters > STATS_COUNTERS_MAX || histograms > STATS_HISTOGRAMS_MAX || table_count > STATS_TABLES_MAX)
+    if (counters > STATS_COUNTERS_MAX || histograms + spare > STATS_HISTOGRAMS_MAX || table_count > STATS_TABLES_MAX)
         return why_set(why, -EINVAL, "a stats page holds at most %u counters, %u histograms, %u tables", STATS_COUNTERS_MAX,
                        STATS_HISTOGRAMS_MAX, STATS_TABLES_MAX);
     header->layout = STATS_LAYOUT;
@@ -71,11 +71,12 @@ static int plan_page(uint32_t counters, uint32_t histograms, const struct stats_
     header->counter_capacity = STATS_COUNTERS_MAX;
     header->counter_count = counters;
     header->histogram_count = histograms;
+    header->histogram_capacity = histograms + spare;
     header->table_count = table_count;
     header->counters_at = at;
     at += (uint64_t)STATS_COUNTERS_MAX * sizeof(struct stats_counter_entry);
     header->histograms_at = at;
-    at += (uint64_t)histograms * sizeof(struct stats_histogram_entry);
+    at += (uint64_t)header->histogram_capacity * sizeof(struct stats_histogram_entry);
     header->tables_at = at;
     at += (uint64_t)table_count * sizeof(struct stats_table_entry);
     for (uint32_t i = 0; i < table_count; i++) {
@@ -191,6 +192,15 @@ int stats_page_create(const char *path, const char *program, const char *name, c
                       uint32_t counter_count, const struct stats_counter_spec *histograms, uint32_t histogram_count,
                       const struct stats_table_spec *tables, uint32_t table_count, struct stats_page **ret_page, struct why *why)
 {
+    return stats_page_create_spare(path, program, name, counters, counter_count, histograms, histogram_count, 0, tables, table_count,
+                                   ret_page, why);
+}
+
+int stats_page_create_spare(const char *path, const char *program, const char *name, const struct stats_counter_spec *counters,
+                            uint32_t counter_count, const struct stats_counter_spec *histograms, uint32_t histogram_count,
+                            uint32_t spare_histograms, const struct stats_table_spec *tables, uint32_t table_count,
+                            struct stats_page **ret_page, struct why *why)
+{
     char fresh[PATH_MAX];
     struct stats_shape shape;
     struct stats_page *page;
@@ -198,7 +208,7 @@ int stats_page_create(const char *path, const char *program, const char *name, c
 
     if (snprintf(fresh, sizeof fresh, "%s.new", path) >= (int)sizeof fresh)
         return why_set(why, -ENAMETOOLONG, "%s: the path is too long", path);
-    r = plan_page(counter_count, histogram_count, tables, table_count, &shape, why);
+    r = plan_page(counter_count, histogram_count, spare_histograms, tables, table_count, &shape, why);
     if (r < 0)
         return r;
     r = make_folder_of(path, why);
@@ -246,6 +256,11 @@ int stats_page_adopt(int fd, struct stats_page **ret_page, struct why *why)
         stats_rows_reset(page, i);
     *ret_page = page;
     return 0;
+}
+
+void stats_page_rename(struct stats_page *page, const char *name)
+{
+    put_text(page->header->name, sizeof page->header->name, name);
 }
 
 int stats_page_fd(const struct stats_page *page)
@@ -302,11 +317,28 @@ uint32_t stats_name_counter(struct stats_page *page, const char *name, const cha
     return count;
 }
 
+uint32_t stats_name_histogram(struct stats_page *page, const char *name, const char *help)
+{
+    struct stats_histogram_entry *entry;
+    uint32_t count = atomic_load_explicit(&page->header->histogram_count, memory_order_relaxed);
+
+    for (uint32_t i = 0; i < count && i < page->shape.header.histogram_capacity; i++)
+        if (strncmp(page->histograms[i].name, name, sizeof page->histograms[i].name - 1) == 0)
+            return i;
+    if (count >= page->shape.header.histogram_capacity)
+        return UINT32_MAX;
+    entry = &page->histograms[count]; /* its numbers are 0: the file was made so */
+    put_text(entry->name, sizeof entry->name, name);
+    put_text(entry->help, sizeof entry->help, help);
+    atomic_store_explicit(&page->header->histogram_count, count + 1, memory_order_release);
+    return count;
+}
+
 void stats_observe(struct stats_page *page, uint32_t histogram, uint64_t value_ns)
 {
     struct stats_histogram_entry *entry;
 
-    assert(histogram < page->shape.header.histogram_count);
+    assert(histogram < page->shape.header.histogram_capacity);
     entry = &page->histograms[histogram];
     word_add(&entry->bucket[stats_bucket_of(value_ns)], 1);
     word_add(&entry->sum_ns, value_ns);

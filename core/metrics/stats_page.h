@@ -2,8 +2,8 @@
  *
  *   +-----------------+
  *   | header          |  magic, layout, who wrote it (program, name, pid, start time), counts of what follows
- *   | counter table   |  name[48], help[80], kind (counter, gauge), value
- *   | histogram table |  name[48], help[80], unit; STATS_BUCKETS log-linear buckets
+ *   | counter table   |  name[96], help[80], kind (counter, gauge), value
+ *   | histogram table |  name[96], help[80]; STATS_BUCKETS log-linear buckets
  *   | table headers   |  name[32], columns (name[24], type, offset, size), row size, capacity
  *   | rows            |  each row: seqlock word, then its bytes as relaxed words
  *   +-----------------+
@@ -21,7 +21,8 @@
 #include "core/base/why.h"
 
 #define STATS_COUNTERS_MAX 256u
-#define STATS_HISTOGRAMS_MAX 32u
+#define STATS_HISTOGRAMS_MAX 512u
+#define STATS_NAME_SIZE 96u /* of a counter or histogram, with its zero */
 #define STATS_TABLES_MAX 8u
 #define STATS_COLUMNS_MAX 32u
 #define STATS_TEXT_MAX 160u /* bytes of a text column, with its zero */
@@ -48,7 +49,7 @@ struct stats_table_spec {
 };
 
 struct stats_counter_spec {
-    const char *name; /* "streams_opened" */
+    const char *name; /* "streams_opened", or "first_token/demo": of one of several, behind the stroke its name */
     const char *help;
     bool gauge;
 };
@@ -61,10 +62,17 @@ struct stats_page; /* one mapped page, writer or reader side */
 int stats_page_create(const char *path, const char *program, const char *name, const struct stats_counter_spec *counters,
                       uint32_t counter_count, const struct stats_counter_spec *histograms, uint32_t histogram_count,
                       const struct stats_table_spec *tables, uint32_t table_count, struct stats_page **ret_page, struct why *why);
+/* stats_page_create_spare - the same, with room for so many histograms that get their names later (stats_name_histogram). */
+int stats_page_create_spare(const char *path, const char *program, const char *name, const struct stats_counter_spec *counters,
+                            uint32_t counter_count, const struct stats_counter_spec *histograms, uint32_t histogram_count,
+                            uint32_t spare_histograms, const struct stats_table_spec *tables, uint32_t table_count,
+                            struct stats_page **ret_page, struct why *why);
 /* stats_page_adopt - the writer side of a page that another process created (a host's page, made by the core): maps fd writable and owns
  * it on success.  What described the earlier writer's present is cleared (gauges are 0, all rows free, half-written ones mended); what
  * it counted stays.  0; -EPROTO (not a page), -errno. */
 int stats_page_adopt(int fd, struct stats_page **ret_page, struct why *why);
+/* stats_page_rename - another name in its header; the file keeps its own. */
+void stats_page_rename(struct stats_page *page, const char *name);
 int stats_page_fd(const struct stats_page *page);
 void stats_page_free(struct stats_page *page); /* unmaps, closes; the file stays; NULL is fine */
 
@@ -73,6 +81,8 @@ void stats_add(struct stats_page *page, uint32_t counter, uint64_t add); /* a ga
 void stats_set(struct stats_page *page, uint32_t counter, uint64_t value);
 /* stats_name_counter - finds or makes a counter at run time.  Returns its index, or UINT32_MAX when the table is full. */
 uint32_t stats_name_counter(struct stats_page *page, const char *name, const char *help, bool gauge);
+/* stats_name_histogram - the same for histograms, in the room that stats_page_create_spare left. */
+uint32_t stats_name_histogram(struct stats_page *page, const char *name, const char *help);
 void stats_observe(struct stats_page *page, uint32_t histogram, uint64_t value_ns);
 void stats_pid(struct stats_page *page, uint32_t pid);   /* who writes it now; also resets nothing else */
 void stats_beat(struct stats_page *page, uint64_t now_ns);

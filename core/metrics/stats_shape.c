@@ -47,11 +47,11 @@ static int check_header(const struct stats_header *header, uint64_t file_size, s
     if (header->size > file_size)
         return why_set(why, -EPROTO, "the stats page says %llu bytes, the file has %llu", (unsigned long long)header->size,
                        (unsigned long long)file_size);
-    if (header->counter_capacity > STATS_COUNTERS_MAX || header->histogram_count > STATS_HISTOGRAMS_MAX ||
+    if (header->counter_capacity > STATS_COUNTERS_MAX || header->histogram_capacity > STATS_HISTOGRAMS_MAX ||
         header->table_count > STATS_TABLES_MAX)
         return why_set(why, -EPROTO, "the stats page's counts pass the limits");
     if (!fits(header->counters_at, header->counter_capacity, sizeof(struct stats_counter_entry), header->size) ||
-        !fits(header->histograms_at, header->histogram_count, sizeof(struct stats_histogram_entry), header->size) ||
+        !fits(header->histograms_at, header->histogram_capacity, sizeof(struct stats_histogram_entry), header->size) ||
         !fits(header->tables_at, header->table_count, sizeof(struct stats_table_entry), header->size))
         return why_set(why, -EPROTO, "the stats page's offsets leave the file");
     return 0;

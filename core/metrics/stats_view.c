@@ -15,13 +15,13 @@
 #define ROW_TRIES 64
 
 struct view_name {
-    char name[48], help[80];
+    char name[STATS_NAME_SIZE], help[80];
     bool gauge;
 };
 
-/* Names of counters, filled as the page grows: behind a pointer, since looking is const to the caller. */
+/* Names of counters and histograms, filled as the page grows: behind a pointer, since looking is const to the caller. */
 struct view_names {
-    uint32_t known;
+    uint32_t known, histograms_known;
     struct view_name counter[STATS_COUNTERS_MAX];
     struct view_name histogram[STATS_HISTOGRAMS_MAX];
 };
@@ -62,19 +62,6 @@ static uint64_t histogram_at(const struct stats_view *view, uint32_t index)
     return view->shape.header.histograms_at + (uint64_t)index * sizeof(struct stats_histogram_entry);
 }
 
-static void learn_histogram_names(const struct stats_view *view)
-{
-    for (uint32_t i = 0; i < view->shape.header.histogram_count; i++) {
-        struct view_name *to = &view->names->histogram[i];
-
-        if (!read_at(view, to->name, sizeof to->name, histogram_at(view, i)) ||
-            !read_at(view, to->help, sizeof to->help, histogram_at(view, i) + offsetof(struct stats_histogram_entry, help)))
-            memset(to, 0, sizeof *to);
-        make_plain(to->name, sizeof to->name);
-        make_plain(to->help, sizeof to->help);
-    }
-}
-
 int stats_view_open(const char *path, struct stats_view **ret_view, struct why *why)
 {
     struct stats_view *view = calloc(1, sizeof *view);
@@ -95,7 +82,6 @@ int stats_view_open(const char *path, struct stats_view **ret_view, struct why *
     r = stats_shape_read(view->fd, &view->shape, why);
     if (r < 0)
         goto fail;
-    learn_histogram_names(view);
     *ret_view = view;
     return 0;
 fail:
@@ -188,19 +174,42 @@ bool stats_view_find(const struct stats_view *view, const char *counter, uint64_
 
 uint32_t stats_view_histograms(const struct stats_view *view)
 {
-    return view->shape.header.histogram_count;
+    struct view_names *names = view->names;
+    uint32_t count = 0;
+
+    if (!read_at(view, &count, sizeof count, offsetof(struct stats_header, histogram_count)))
+        return names->histograms_known;
+    atomic_thread_fence(memory_order_acquire); /* the count first, then the names it promises */
+    if (count > view->shape.header.histogram_capacity)
+        count = view->shape.header.histogram_capacity;
+    for (; names->histograms_known < count; names->histograms_known++) {
+        struct view_name *to = &names->histogram[names->histograms_known];
+        uint64_t at = histogram_at(view, names->histograms_known);
+
+        if (!read_at(view, to->name, sizeof to->name, at) ||
+            !read_at(view, to->help, sizeof to->help, at + offsetof(struct stats_histogram_entry, help)))
+            break;
+        make_plain(to->name, sizeof to->name);
+        make_plain(to->help, sizeof to->help);
+    }
+    return names->histograms_known;
+}
+
+static bool has_histogram(const struct stats_view *view, uint32_t index)
+{
+    return index < view->names->histograms_known || index < stats_view_histograms(view);
 }
 
 const char *stats_view_histogram_help(const struct stats_view *view, uint32_t index)
 {
-    return index < view->shape.header.histogram_count ? view->names->histogram[index].help : "";
+    return has_histogram(view, index) ? view->names->histogram[index].help : "";
 }
 
 bool stats_view_buckets(const struct stats_view *view, uint32_t index, uint64_t *ret_counts, uint64_t *ret_sum_ns, uint64_t *ret_max_ns)
 {
     struct stats_histogram_entry entry;
 
-    if (index >= view->shape.header.histogram_count || !read_at(view, &entry, sizeof entry, histogram_at(view, index)))
+    if (!has_histogram(view, index) || !read_at(view, &entry, sizeof entry, histogram_at(view, index)))
         return false;
     memcpy(ret_counts, entry.bucket, sizeof entry.bucket);
     *ret_sum_ns = entry.sum_ns;

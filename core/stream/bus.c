@@ -24,6 +24,7 @@ struct bus {
         struct ring_reader_page *page; /* NULL: free */
         int eventfd;
     } readers[BUS_READERS_MAX];
+    uint32_t readers_end; /* all beyond are free: each flush looks at the others only */
 };
 
 int bus_create(uint32_t ring_slots, size_t journal_bytes, struct stats_page *stats, struct bus **ret_bus, struct why *why)
@@ -144,6 +145,8 @@ int bus_reader_add(struct bus *bus, struct ring_reader_page *page, int eventfd)
     for (uint32_t i = 0; i < BUS_READERS_MAX; i++)
         if (!bus->readers[i].page) {
             bus->readers[i] = (struct bus_reader){page, eventfd};
+            if (bus->readers_end <= i)
+                bus->readers_end = i + 1;
             return (int)i;
         }
     return -ENOSPC;
@@ -153,6 +156,8 @@ void bus_reader_remove(struct bus *bus, int reader)
 {
     assert(reader >= 0 && (uint32_t)reader < BUS_READERS_MAX);
     bus->readers[reader] = (struct bus_reader){NULL, -1};
+    while (bus->readers_end > 0 && !bus->readers[bus->readers_end - 1].page)
+        bus->readers_end--;
 }
 
 void bus_flush(struct bus *bus, uint64_t now_ns, void (*wake)(void *owner, int eventfd), void *owner)
@@ -164,7 +169,7 @@ void bus_flush(struct bus *bus, uint64_t now_ns, void (*wake)(void *owner, int e
     if (!bus->dirty)
         return;
     ring_wake_fence();
-    for (uint32_t i = 0; i < BUS_READERS_MAX; i++) {
+    for (uint32_t i = 0; i < bus->readers_end; i++) {
         if (!bus->readers[i].page)
             continue;
         if (ring_wake_wanted(bus->readers[i].page, bus->touched)) {

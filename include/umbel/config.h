@@ -23,6 +23,8 @@ extern "C" {
 
 /* umbel_option.flags */
 #define UMBEL_OPTION_REQUIRED 1u /* no default: leaving it out is an error */
+#define UMBEL_OPTION_FILE 2u     /* TEXT: the path of a file of at most 1 MiB that the plugin reads, "" = none.  The core reads it, also before each
+                                  * reload(); the plugin gets a path it may open at any time.  Other paths are closed to it: the sandbox. */
 
 struct umbel_option {
     uint32_t type;              /* UMBEL_OPTION_* */

@@ -5,7 +5,7 @@
  * drains the ring, merges what waits, encodes once per (stream, variant) through umbel_codec.encode and hands the same bytes to
  * every reader that is ready.  A reader that is not ready costs nothing but its place; when it is ready again it gets what it missed
  * as one merged event.  Everything here runs on the host's one thread, [loop]; nothing blocks; callbacks may call any function.
- * History: 1.0 first. */
+ * History: 1.1 stats; 1.0 first. */
 #ifndef UMBEL_HOST_H
 #define UMBEL_HOST_H
 
@@ -14,6 +14,7 @@
 #include <umbel/config.h>
 #include <umbel/event.h>
 #include <umbel/out.h>
+#include <umbel/stats.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -30,7 +31,8 @@ struct umbel_reader;
 #define UMBEL_LOG_INFO 3u
 #define UMBEL_LOG_DEBUG 4u
 
-/* One way in which a client may have said who it is.  The core tries them in order and takes the first that is known. */
+/* One way in which a client may have said who it is.  The core takes the first that is a key of the configuration, else asks the operator's
+ * authorize services about each in order (docs/authorize.md). */
 #define UMBEL_CREDENTIAL_KEY 1u       /* a secret client key */
 #define UMBEL_CREDENTIAL_PUBLIC_ID 2u /* an id that is not secret but listed among the keys (X-Bmob-Application-Id) */
 #define UMBEL_CREDENTIAL_APP 3u       /* an app's name, no secret: good only if this transport's own section names it (anonymous_app, app) */
@@ -78,7 +80,8 @@ struct umbel_codec {
     uint32_t struct_size;
     uint32_t reserved;
 
-    /* The answer to authorize(): error 0, or UMBEL_ERROR_*; text is one line for the client's eyes ("" if none). */
+    /* The answer to authorize(): error 0, or UMBEL_ERROR_*: AUTH, QUOTA, RATE (text: the operator's words for the client, one line, "" if
+     * none), BUSY (it cannot be checked now), INTERNAL. */
     void (*authorized)(void *client_data, uint32_t error, const char *text);
 
     /* A reader begins: the answer to ask(), or resume(), or (any number of times) to watch(), with the tag given there.  The plugin
@@ -86,7 +89,8 @@ struct umbel_codec {
     int (*began)(void *client_data, uint64_t tag, struct umbel_reader *reader, const struct umbel_stream *stream,
                  struct umbel_reader_options *ret_options);
 
-    /* ask(), watch() or resume() came to nothing.  error: UMBEL_ERROR_*. */
+    /* ask(), watch() or resume() came to nothing.  error: UMBEL_ERROR_*; text as in authorized(): a client may be asked about again later,
+     * and be refused then. */
     void (*refused)(void *client_data, uint64_t tag, uint32_t error, const char *text);
 
     /* Appends the protocol's bytes for one event.  For a shared variant reader_data is NULL and the result may depend on nothing but
@@ -176,6 +180,10 @@ struct umbel_host {
 
     /* drained: no client is left; the host ends as soon as it may. */
     void (*drained)(const struct umbel_host *host);
+
+    /* stats: visits the stats pages of the core and of all running hosts, as they are now (umbel/stats.h).  For plugins that declare
+     * UMBEL_NEEDS_STATS.  Takes a millisecond or two for a few hosts.  0, or -errno: -EPERM (not declared), -ENOENT (no core).  Since 1.1. */
+    int (*stats)(const struct umbel_host *host, const struct umbel_stats_visitor *visitor, void *arg);
 };
 
 #ifdef __cplusplus

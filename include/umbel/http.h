@@ -115,6 +115,8 @@ UMBEL_EXPORT int umbel_http_open(const struct umbel_host *host, const struct umb
                                  const struct umbel_http_codec *codec, void *self, struct umbel_http **ret_http);
 /* umbel_http_drain - no new connections; idle ones end now, others with their answer, waiting watches by deadline(). */
 UMBEL_EXPORT void umbel_http_drain(struct umbel_http *http, uint32_t deadline_ms);
+/* umbel_http_retire - umbel_transport.retire for the connections of this carrier. */
+UMBEL_EXPORT void umbel_http_retire(struct umbel_http *http, uint32_t step, uint32_t ms);
 UMBEL_EXPORT int umbel_http_reload(struct umbel_http *http); /* certificates; 0 or -errno, then the old ones stay */
 UMBEL_EXPORT void umbel_http_close(struct umbel_http *http); /* NULL is fine */
 

@@ -3,7 +3,7 @@
  *     const struct umbel_transport umbel_transport = { .struct_size = sizeof umbel_transport, .abi_major = UMBEL_ABI_MAJOR, ... };
  *
  * Everything up to `open` is data: the host checks it before it calls anything.
- * Threads: [loop] = the host's only thread, never concurrent, must not block.  History: 1.0 first. */
+ * Threads: [loop] = the host's only thread, never concurrent, must not block.  History: 1.2 retire; 1.0 first. */
 #ifndef UMBEL_TRANSPORT_H
 #define UMBEL_TRANSPORT_H
 
@@ -17,6 +17,13 @@ extern "C" {
 
 /* umbel_transport.needs: what the host's sandbox must leave open */
 #define UMBEL_NEEDS_OUTBOUND 1u /* connects to other hosts (name resolution, sockets) */
+#define UMBEL_NEEDS_ALONE 4u    /* two processes of a section must not run at a time: what one leaves undone it keep()s for the next (retire) */
+#define UMBEL_NEEDS_STATS 2u    /* reads the stats pages (umbel_host.stats): RUNTIME_DIR/stats and the files in it, read-only */
+
+/* umbel_transport.retire: another process of the same section takes this one's place */
+#define UMBEL_RETIRE_PAUSE 1u  /* it accepts from now on, we do not; everything else goes on */
+#define UMBEL_RETIRE_RESUME 2u /* it was not good: accept again */
+#define UMBEL_RETIRE_LEAVE 3u  /* it stays, we go */
 
 struct umbel_transport {
     uint32_t struct_size;               /* sizeof when the plugin was compiled: the host reads no further */
@@ -47,6 +54,12 @@ struct umbel_transport {
     /* An operator's command for this transport (umbelctl): command is a word of the plugin's own, arguments are texts.  Answer once, now
      * or later, with host->reply(id, ...).  Optional: NULL if struct_size stops before it.  [loop] */
     void (*command)(void *self, uint64_t id, const char *command, const char *const *arguments, uint32_t count);
+
+    /* A step of giving this process's place to another one that has the same listening sockets.  LEAVE: like drain(ms), but clients can come
+     * back to the other one, so they go one after the other, each at a quiet moment, within about half of ms.  With UMBEL_NEEDS_ALONE
+     * only LEAVE comes: keep() all that is unfinished, begin nothing, call drained() soon; the next process opens after that.
+     * Optional: without it there is no pause, and LEAVE is drain(ms).  Since 1.2.  [loop] */
+    void (*retire)(void *self, uint32_t step, uint32_t ms);
 };
 
 #define UMBEL_TRANSPORT_SYMBOL "umbel_transport"

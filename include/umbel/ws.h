@@ -84,6 +84,8 @@ struct umbel_ws_codec {
 UMBEL_EXPORT int umbel_ws_open(const struct umbel_host *host, const struct umbel_config *config, const struct umbel_ws_codec *codec,
                                void *self, struct umbel_ws **ret_ws);
 UMBEL_EXPORT void umbel_ws_drain(struct umbel_ws *ws, uint32_t deadline_ms); /* 1001 to each client once its answers are out */
+/* umbel_ws_retire - umbel_transport.retire for the connections of this carrier. */
+UMBEL_EXPORT void umbel_ws_retire(struct umbel_ws *ws, uint32_t step, uint32_t ms);
 UMBEL_EXPORT int umbel_ws_reload(struct umbel_ws *ws);                       /* certificates; 0 or -errno, then the old ones stay */
 UMBEL_EXPORT void umbel_ws_close(struct umbel_ws *ws);                       /* NULL is fine */
 

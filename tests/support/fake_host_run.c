@@ -12,7 +12,7 @@
 
 #include <umbel/json.h>
 
-#include "tests/support/fake_host.h"
+#include "tools/plugin-check/fake_host.h"
 
 #define SCRIPTS 256
 

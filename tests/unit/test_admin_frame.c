@@ -162,7 +162,7 @@ static void test_table(void **state)
             if (admin_options[j].command != command->id)
                 continue;
             options++;
-            snprintf(usage, sizeof usage, "--%s %s", admin_options[j].name, admin_options[j].value);
+            snprintf(usage, sizeof usage, "--%s%s%s", admin_options[j].name, *admin_options[j].value ? " " : "", admin_options[j].value);
             assert_non_null(strstr(command->arguments, usage));
             assert_ptr_equal(admin_option_named(command->id, admin_options[j].name, strlen(admin_options[j].name)), &admin_options[j]);
         }
@@ -182,7 +182,7 @@ static void test_match_and_nearest(void **state)
     } near[] = {{"stauts", "status"}, {"stream lst", "stream list"}, {"streams", "stream list"}, {"cancel", "stream cancel"},
                 {"upstream", "upstream list"}, {"counter", "counters"}, {"ring", "ring show"}, {"xyzzyplugh", NULL}, {"", NULL}};
     char *words[] = {(char[]){"stream"}, (char[]){"list"}, (char[]){"more"}};
-    char *half[] = {(char[]){"stat"}};
+    char *half[] = {(char[]){"statu"}};
     size_t used = 0;
 
     (void)state;

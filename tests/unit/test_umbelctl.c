@@ -315,7 +315,8 @@ static void test_status_ring_counters(void **state)
     assert_non_null(strstr(out, "head at 1000"));
     assert_int_equal(RUN("counters", "streams_*", "--json"), 0);
     json = parse_out();
-    assert_int_equal(umbel_json_count(json), 8);
+    assert_true(umbel_json_count(json) >= 8);
+    assert_null(strstr(out, "answers_"));
     umbel_json_free(json);
     assert_int_equal(RUN("counters", "lag"), 0);
     assert_non_null(strstr(out, "bmob.0"));

@@ -1,0 +1,169 @@
+#include "core/daemon/daemon_inherit.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "core/base/fd.h"
+#include "core/base/log.h"
+#include "core/base/number.h"
+
+#define FIRST 3 /* sd_listen_fds(3) */
+#define SAFE 1024
+
+static struct inherited {
+    int fd;
+    bool taken;
+} inherited[INHERIT_MAX];
+static size_t count;
+
+static bool is_listening(int fd)
+{
+    int value = 0;
+    socklen_t size = sizeof value;
+
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &size) == 0 && value;
+}
+
+void daemon_inherit_read(void)
+{
+    const char *pid_text = getenv("LISTEN_PID"), *fds_text = getenv("LISTEN_FDS");
+    uint64_t pid = 0, fds = 0;
+
+    if (pid_text && fds_text && number_parse_u64(pid_text, strlen(pid_text), &pid) && pid == (uint64_t)getpid() &&
+        number_parse_u64(fds_text, strlen(fds_text), &fds)) {
+        for (int fd = FIRST; fd < FIRST + (int)(fds < INHERIT_MAX ? fds : INHERIT_MAX); fd++) {
+            fd_set_cloexec(fd, true);
+            if (is_listening(fd))
+                inherited[count++].fd = fd;
+        }
+    }
+    unsetenv("LISTEN_PID");
+    unsetenv("LISTEN_FDS");
+    unsetenv("LISTEN_FDNAMES");
+}
+
+static bool same_address(int fd, const struct config_listen *listen)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof address;
+    char host[NI_MAXHOST], port[NI_MAXSERV], wanted[NI_MAXHOST];
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE}, *found;
+
+    if (getsockname(fd, (struct sockaddr *)&address, &size) == -1)
+        return false;
+    if (address.ss_family == AF_UNIX)
+        return listen->is_unix && strcmp(((const struct sockaddr_un *)(const void *)&address)->sun_path, listen->host) == 0;
+    if (listen->is_unix || getnameinfo((struct sockaddr *)&address, size, host, sizeof host, port, sizeof port,
+                                       NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return false;
+    snprintf(wanted, sizeof wanted, "%u", listen->port);
+    if (strcmp(port, wanted) != 0 || getaddrinfo(*listen->host ? listen->host : NULL, port, &hints, &found) != 0)
+        return false;
+    int r = getnameinfo(found->ai_addr, found->ai_addrlen, wanted, sizeof wanted, NULL, 0, NI_NUMERICHOST);
+    freeaddrinfo(found);
+    return r == 0 && strcmp(wanted, host) == 0;
+}
+
+static struct inherited *find(const struct config_listen *listen)
+{
+    struct inherited *best = NULL;
+
+    for (size_t i = 0; i < count; i++)
+        if (same_address(inherited[i].fd, listen) && (!best || (best->taken && !inherited[i].taken)))
+            best = &inherited[i]; /* several of one address are several workers': each gets its own first */
+    return best;
+}
+
+bool daemon_inherit_has(const struct config_listen *listen)
+{
+    return find(listen) != NULL;
+}
+
+int daemon_inherit_take(const struct config_listen *listen)
+{
+    struct inherited *one = find(listen);
+
+    if (!one)
+        return -1;
+    one->taken = true;
+    fd_set_nonblocking(one->fd, true);
+    return fcntl(one->fd, F_DUPFD_CLOEXEC, 0);
+}
+
+void daemon_inherit_warn(void)
+{
+    struct sockaddr_storage address;
+    char host[NI_MAXHOST], port[NI_MAXSERV];
+
+    for (size_t i = 0; i < count; i++) {
+        socklen_t size = sizeof address;
+        if (inherited[i].taken || getsockname(inherited[i].fd, (struct sockaddr *)&address, &size) == -1)
+            continue;
+        if (getnameinfo((struct sockaddr *)&address, size, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+            log_warn("a listening socket was handed over that no transport wants");
+        else
+            log_warn("a listening socket was handed over that no transport wants: %s port %s", host, port);
+    }
+}
+
+static bool is_same(int a, int b)
+{
+    struct stat x, y;
+
+    return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+int daemon_inherit_add(int fd)
+{
+    for (size_t i = 0; i < count; i++)
+        if (is_same(inherited[i].fd, fd)) {
+            inherited[i].taken = true;
+            return 0;
+        }
+    if (count == INHERIT_MAX)
+        return -ENOSPC;
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (copy == -1)
+        return -errno;
+    inherited[count++] = (struct inherited){.fd = copy, .taken = true};
+    return 0;
+}
+
+void daemon_inherit_listen(void)
+{
+    for (size_t i = 0; i < count; i++)
+        listen(inherited[i].fd, SOMAXCONN);
+}
+
+int daemon_inherit_exec(const char *path, char *const argv[])
+{
+    char text[32];
+    int moved[INHERIT_MAX];
+
+    daemon_inherit_listen();
+    for (size_t i = 0; i < count; i++) {
+        moved[i] = fcntl(inherited[i].fd, F_DUPFD_CLOEXEC, SAFE);
+        if (moved[i] == -1)
+            return -errno;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (dup2(moved[i], FIRST + (int)i) == -1) /* which leaves it open across exec */
+            return -errno;
+    snprintf(text, sizeof text, "%d", (int)getpid());
+    setenv("LISTEN_PID", text, 1);
+    snprintf(text, sizeof text, "%zu", count);
+    setenv("LISTEN_FDS", text, 1);
+    syscall(SYS_close_range, FIRST + (unsigned)count, ~0u, 0u);
+    execv(path, argv);
+    return -errno;
+}

@@ -1,0 +1,31 @@
+/* daemon/daemon_inherit.h - listening sockets that this process was started with (LISTEN_PID, LISTEN_FDS: a socket unit of systemd, or an
+ * earlier umbeld that executed this one), and the way back: executing umbeld anew with the sockets it has.
+ * An address of the configuration that one of them is bound to is not opened but taken from here.  They are never closed: with a socket
+ * unit the address is systemd's.  Single-threaded. */
+#ifndef DAEMON_INHERIT_H
+#define DAEMON_INHERIT_H
+
+#include "core/config/config.h"
+
+#define INHERIT_MAX 256u
+
+/* daemon_inherit_read - at the very start of the process, before any other descriptor is opened. */
+void daemon_inherit_read(void);
+
+/* daemon_inherit_take - a descriptor of the socket bound to this address (a duplicate, the caller's), or -1. */
+int daemon_inherit_take(const struct config_listen *listen);
+bool daemon_inherit_has(const struct config_listen *listen);
+
+/* daemon_inherit_warn - tells the log which of them no address of the configuration has asked for. */
+void daemon_inherit_warn(void);
+
+/* daemon_inherit_add - keeps a listening socket (a duplicate of it) for the program that this one becomes.  0 or -errno. */
+int daemon_inherit_add(int fd);
+
+/* daemon_inherit_listen - all of them take connections again: the next owner wants them so. */
+void daemon_inherit_listen(void);
+
+/* daemon_inherit_exec - becomes path with argv, handing over every socket; same process number.  Returns -errno only. */
+int daemon_inherit_exec(const char *path, char *const argv[]);
+
+#endif

@@ -1,0 +1,17 @@
+/* umbel/version.h - what this header set is.
+ * ABI rule: a new member at the end of a struct or a new optional callback is MINOR + 1; anything else is MAJOR + 1.
+ * History: 1.0 first. */
+#ifndef UMBEL_VERSION_H
+#define UMBEL_VERSION_H
+
+#define UMBEL_VERSION "0.1.0"
+#define UMBEL_ABI_MAJOR 1
+#define UMBEL_ABI_MINOR 0
+
+#if defined(__GNUC__)
+#define UMBEL_EXPORT __attribute__((visibility("default")))
+#else
+#define UMBEL_EXPORT
+#endif
+
+#endif
