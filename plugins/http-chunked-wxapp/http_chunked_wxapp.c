@@ -234,6 +234,11 @@ static int wxapp_open(const struct umbel_host *host, const struct umbel_config *
     return 0;
 }
 
+static void wxapp_retire(void *self, uint32_t step, uint32_t ms)
+{
+    umbel_http_retire(((struct wxapp *)self)->http, step, ms);
+}
+
 static void wxapp_drain(void *self, uint32_t deadline_ms)
 {
     umbel_http_drain(((struct wxapp *)self)->http, deadline_ms);
@@ -306,4 +311,5 @@ const struct umbel_transport umbel_transport = {.struct_size = sizeof umbel_tran
                                                 .open = wxapp_open,
                                                 .drain = wxapp_drain,
                                                 .reload = wxapp_reload,
+                                                .retire = wxapp_retire,
                                                 .close = wxapp_close};

@@ -28,9 +28,11 @@ struct wxapp {
 /* ---- frames: wxapp_mini.c, wxapp_h5.c ---- */
 
 /* wxapp_code - the number that the published mini-program page acts on.  wxapp_words - what a person is told; what: of a bad
- * request. */
+ * request, or in place of the protocol's words about a bad key, a quota, a rate; "" = none.  wxapp_ending_text - what, for an answer that
+ * failed: a model service's words about its own quotas are not for clients. */
 int wxapp_code(uint32_t error);
 const char *wxapp_words(uint32_t error, const char *what, char *room, size_t size);
+const char *wxapp_ending_text(const struct umbel_http_ending *ending);
 
 /* Mini-program.  text: UTF-8; becomes as many frames as it needs.  Nothing else in a frame may ever spell the words that the page
  * searches for, whatever the text is. */

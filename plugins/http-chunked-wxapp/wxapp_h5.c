@@ -26,10 +26,11 @@ const char *wxapp_words(uint32_t error, const char *what, char *room, size_t siz
 {
     switch (error) {
     case UMBEL_ERROR_AUTH:
-        return "Incorrect API key provided.";
+        return *what ? what : "Incorrect API key provided.";
     case UMBEL_ERROR_QUOTA:
-        return "You exceeded your current quota.";
+        return *what ? what : "You exceeded your current quota.";
     case UMBEL_ERROR_RATE:
+        return *what ? what : "Too many requests, try again later.";
     case UMBEL_ERROR_BUSY:
         return "Too many requests, try again later.";
     case UMBEL_ERROR_BAD_REQUEST:
@@ -42,6 +43,11 @@ const char *wxapp_words(uint32_t error, const char *what, char *room, size_t siz
     default:
         return "The model service failed, try again later.";
     }
+}
+
+const char *wxapp_ending_text(const struct umbel_http_ending *ending)
+{
+    return ending->error == UMBEL_ERROR_BAD_REQUEST ? ending->error_text : "";
 }
 
 /* ...up to where the choices stand. */
@@ -133,7 +139,7 @@ void wxapp_h5_end(const struct umbel_stream *stream, const struct umbel_http_end
     size_t begin;
 
     if (ending->verdict == UMBEL_VERDICT_FAILED || ending->verdict == UMBEL_VERDICT_TRUNCATED) {
-        wxapp_h5_error(stream, ending->position, ending->error ? ending->error : UMBEL_ERROR_UPSTREAM, ending->error_text, out);
+        wxapp_h5_error(stream, ending->position, ending->error ? ending->error : UMBEL_ERROR_UPSTREAM, wxapp_ending_text(ending), out);
         return;
     }
     begin = begin_chunk(stream, ending->position, out);

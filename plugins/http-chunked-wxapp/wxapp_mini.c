@@ -168,11 +168,11 @@ void wxapp_mini_end(const struct wxapp *wxapp, const struct umbel_http_ending *e
     char room[320], note[400];
 
     if (failed && (ending->position == 0 || wxapp->error_after_text)) {
-        wxapp_mini_error(wxapp, error, ending->error_text, out);
+        wxapp_mini_error(wxapp, error, wxapp_ending_text(ending), out);
         return;
     }
     if (failed) { /* an error frame would destroy the text that is shown */
-        snprintf(note, sizeof note, "\n%s", wxapp_words(error, ending->error_text, room, sizeof room));
+        snprintf(note, sizeof note, "\n%s", wxapp_words(error, wxapp_ending_text(ending), room, sizeof room));
         wxapp_mini_text(note, strlen(note), out);
     }
     wxapp_mini_terminal(wxapp, out);

@@ -128,6 +128,7 @@ struct im {
     uint64_t stranger_s[IM_STRANGERS];
     uint64_t group_next_ns[256]; /* pace of each group; two groups on one entry are only slower */
     bool pumping, draining, drained, http_drained;
+    bool leaving; /* the next process takes everything over: calls under way end, none is begun */
     struct umbel_out body, url, keep;
     struct im_command *command; /* under way, or NULL */
 };

@@ -183,7 +183,7 @@ static void on_done(void *arg, const struct umbel_rest_outcome *outcome)
         hold_for_the_day(im);
     if (code == 60007 || code == 60018)
         im_pace_empty(&im->pace, im_now_ns());
-    if (call != IM_CALL_MODIFY && !job->answer.over)
+    if ((call != IM_CALL_MODIFY || im->leaving) && !job->answer.over)
         im_keep_save(job); /* its key, above all */
     im_reader_resume(job);
     im_job_look(job);
@@ -256,7 +256,7 @@ void im_calls_pump(struct im *im)
     if (im->pumping)
         return; /* further down it is done anyway */
     im->pumping = true;
-    while (im->turns.count && umbel_rest_calls(im->rest) < IM_CALLS_MAX) {
+    while (im->turns.count && !im->leaving && umbel_rest_calls(im->rest) < IM_CALLS_MAX) {
         uint64_t now_ns = im_now_ns(), next_ns = im_pace_next(&im->pace, now_ns);
         if (im->hold_until_s) {
             if (im_wall_s() < im->hold_until_s)

@@ -65,6 +65,12 @@ static void drop_waiting(struct im_chat *chat)
     im_job_free(job);
 }
 
+/* While we leave, a question only waits: it is kept, and the next process asks it. */
+static bool job_may_start(const struct im_job *job)
+{
+    return job->answer.ending == IM_RUNNING && !job->im->leaving;
+}
+
 void im_chat_job_done(struct im_chat *chat, struct im_job *job)
 {
     im_job_free(job);
@@ -72,7 +78,7 @@ void im_chat_job_done(struct im_chat *chat, struct im_job *job)
     chat->waiting = NULL;
     if (!chat->running)
         chat_free(chat);
-    else if (chat->running->answer.ending == IM_RUNNING)
+    else if (job_may_start(chat->running))
         im_job_start(chat->running);
     else
         im_job_look(chat->running); /* drained: it is only told so */
@@ -131,7 +137,7 @@ static void on_question(struct im *im, struct im_bot *bot, const struct im_notic
         im_keep_save(job);
         if (im->draining)
             im_job_end(job, IM_FAILED, im->text_busy);
-        else
+        else if (job_may_start(job))
             im_job_start(job);
         return;
     }

@@ -188,9 +188,22 @@ void im_job_finished(struct im_job *job)
     im_check_drained(im);
 }
 
+/* What another process could not know of: a call without its outcome, a question without its stream. */
+static bool is_pending(const struct im *im)
+{
+    struct im_job *job;
+
+    TAILQ_FOREACH(job, &im->jobs, link)
+        if (job->call || job->phase == IM_ASKING)
+            return true;
+    return im->command != NULL;
+}
+
 void im_check_drained(struct im *im)
 {
-    if (!im->draining || im->drained || !im->http_drained || im->job_count)
+    if (im->drained || !im->http_drained || !(im->draining || im->leaving))
+        return;
+    if (im->leaving ? is_pending(im) : im->job_count > 0)
         return;
     im->drained = true;
     im->real->drained(im->real);

@@ -2,15 +2,13 @@
  *
  *   j.ID    one JSON object: to whom, which stream from which byte on, the message at hand, the call that was under way
  *   t.ID.N  the text: of a question that was not asked yet, or what the message may show, in pieces of 4 KiB
- * It is written before each call that could make or change a message, so whatever the service has done, this knows of it.  An entry belongs
- * to the process that wrote it; another one takes it over only when that process is gone. */
+ * It is written before each call that could make or change a message, so whatever the service has done, this knows of it.  Whatever
+ * is there in open() was left by a process that has ended: UMBEL_NEEDS_ALONE. */
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <umbel/json.h>
 
@@ -92,39 +90,14 @@ static void put_message(struct umbel_out *out, const struct im_answer *answer)
     }
 }
 
-/* When a process began, in the kernel's ticks: with its number it names one process for ever.  0: unknown. */
-static uint64_t began_at(pid_t pid)
-{
-    char path[64], line[1024], *at;
-    uint64_t ticks = 0;
-
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return 0;
-    size_t size = fread(line, 1, sizeof line - 1, file);
-    fclose(file);
-    line[size] = 0;
-    at = strrchr(line, ')'); /* the name may hold anything; the 20th word after it is the time */
-    for (int word = 0; at && word < 20; word++)
-        at = strchr(at + 1, ' ');
-    if (at)
-        ticks = strtoull(at, NULL, 10);
-    return ticks;
-}
-
 void im_keep_save(struct im_job *job)
 {
     struct im *im = job->im;
     const struct im_answer *answer = &job->answer;
-    static uint64_t began; /* of this process */
     char key[KEY_MAX];
 
-    if (!began)
-        began = began_at(getpid());
     umbel_out_reset(&im->keep);
-    umbel_out_printf(&im->keep, "{\"v\":1,\"pid\":%d", (int)getpid());
-    put_number(&im->keep, "began", began);
+    umbel_out_printf(&im->keep, "{\"v\":1");
     put_text(&im->keep, "bot", job->bot->title);
     put_text(&im->keep, "user", job->user);
     put_text(&im->keep, "group", job->group);
@@ -167,16 +140,6 @@ struct restoring {
     struct im_job **jobs;
     size_t count, room;
 };
-
-static bool is_alive(int64_t pid, uint64_t began)
-{
-    if (pid <= 1 || pid == getpid())
-        return false;
-    if (kill((pid_t)pid, 0) == -1 && errno == ESRCH)
-        return false;
-    uint64_t now_began = began_at((pid_t)pid);
-    return !now_began || !began || now_began == began; /* else the number belongs to somebody else by now */
-}
 
 static void read_digest(const char *hex, unsigned char ret_digest[IM_DIGEST])
 {
@@ -266,8 +229,7 @@ static void visit_job(void *arg, const char *key, const void *bytes, uint64_t si
     if (strncmp(key, "j.", 2) != 0 || strlen(key) != 18)
         return;
     struct umbel_json *value = umbel_json_parse(bytes, (size_t)size, why, sizeof why);
-    int64_t pid = umbel_json_member_integer(value, "pid", 0);
-    if (umbel_json_member_integer(value, "v", 0) == 1 && !is_alive(pid, (uint64_t)umbel_json_member_integer(value, "began", 0)))
+    if (umbel_json_member_integer(value, "v", 0) == 1)
         restore_job(restoring, key + 2, value);
     umbel_json_free(value);
 }

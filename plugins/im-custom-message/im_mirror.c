@@ -78,7 +78,7 @@ static int on_began(void *data, uint64_t tag, struct umbel_reader *reader, const
     bool asking;
 
     (void)tag;
-    if (!user || im->draining || im->hold_until_s || is_stranger(im, user) || is_ours(bot, user, stream->id, &asking))
+    if (!user || im->draining || im->leaving || im->hold_until_s || is_stranger(im, user) || is_ours(bot, user, stream->id, &asking))
         return -1;
     struct im_job *job = im_job_new(bot, user, "");
     if (!job) {

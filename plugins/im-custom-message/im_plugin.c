@@ -8,6 +8,8 @@
 
 #include "im.h"
 
+#define LEAVE_HOOK_MS 2000u /* the webhook's connections go within this */
+#define LEAVE_LOOK_MS 10
 #define DRAIN_MARGIN_MS 3000u /* before the deadline what still runs is finished with a note */
 
 static const struct umbel_option bot_options[] = {
@@ -37,7 +39,10 @@ static const struct umbel_option options[] = {
      .name = "api_base",
      .otherwise = "https://console.tim.qq.com",
      .help = "where the service is: the domain of the application's region, without a path"},
-    {.type = UMBEL_OPTION_TEXT, .name = "ca_file", .help = "absolute path of certificates to trust for api_base, PEM; empty = the system's"},
+    {.type = UMBEL_OPTION_TEXT,
+     .flags = UMBEL_OPTION_FILE,
+     .name = "ca_file",
+     .help = "certificates to trust for api_base, PEM; empty = the system's"},
     {.type = UMBEL_OPTION_TEXT, .name = "webhook_path", .otherwise = "/tim/callback", .help = "path of the callback address"},
     {.type = UMBEL_OPTION_SECRET, .name = "webhook_token", .help = "the callback token; empty = callbacks are not authenticated"},
     {.type = UMBEL_OPTION_INTEGER, .name = "rate", .otherwise = "200", .min = 1, .max = 100000, .help = "calls in any one second, at most"},
@@ -183,6 +188,12 @@ static void on_drain(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
+    if (im->leaving) {
+        im_check_drained(im);
+        if (!im->drained)
+            event_add(im->drain, &(struct timeval){0, LEAVE_LOOK_MS * 1000});
+        return;
+    }
     TAILQ_FOREACH(job, &im->jobs, link) {
         if (job->answer.ending != IM_RUNNING)
             continue;
@@ -290,6 +301,21 @@ static void plugin_drain(void *self, uint32_t deadline_ms)
     im_check_drained(im);
 }
 
+/* The next process opens when this one has ended: calls under way come to their end, everything else is kept for it. */
+static void plugin_retire(void *self, uint32_t step, uint32_t ms)
+{
+    struct im *im = self;
+
+    if (step != UMBEL_RETIRE_LEAVE || im->leaving || im->draining)
+        return;
+    im->leaving = true;
+    if (im->http)
+        umbel_http_retire(im->http, step, ms < LEAVE_HOOK_MS ? ms : LEAVE_HOOK_MS);
+    else
+        im->http_drained = true;
+    event_add(im->drain, &(struct timeval){0, LEAVE_LOOK_MS * 1000});
+}
+
 static int plugin_reload(void *self)
 {
     struct im *im = self;
@@ -307,9 +333,10 @@ const struct umbel_transport umbel_transport = {.struct_size = sizeof umbel_tran
                                                 .options = options,
                                                 .option_count = sizeof options / sizeof *options,
                                                 .option_size = sizeof *options,
-                                                .needs = UMBEL_NEEDS_OUTBOUND,
+                                                .needs = UMBEL_NEEDS_OUTBOUND | UMBEL_NEEDS_ALONE,
                                                 .open = plugin_open,
                                                 .drain = plugin_drain,
                                                 .reload = plugin_reload,
                                                 .close = plugin_close,
-                                                .command = im_command};
+                                                .command = im_command,
+                                                .retire = plugin_retire};

@@ -221,6 +221,11 @@ static int api_open(const struct umbel_host *host, const struct umbel_config *co
     return 0;
 }
 
+static void api_retire(void *self, uint32_t step, uint32_t ms)
+{
+    umbel_http_retire(((struct openai *)self)->http, step, ms);
+}
+
 static void api_drain(void *self, uint32_t deadline_ms)
 {
     umbel_http_drain(((struct openai *)self)->http, deadline_ms);
@@ -247,4 +252,5 @@ const struct umbel_transport umbel_transport = {.struct_size = sizeof umbel_tran
                                                 .open = api_open,
                                                 .drain = api_drain,
                                                 .reload = api_reload,
+                                                .retire = api_retire,
                                                 .close = api_close};

@@ -36,8 +36,7 @@ uint32_t openai_status(uint32_t error)
 void openai_error(uint32_t error, const char *what, struct umbel_out *out)
 {
     size_t i = find(error);
-    /* Of who may enter and of what is whose there is only one thing to say. */
-    bool fixed = error == UMBEL_ERROR_AUTH || error == UMBEL_ERROR_NOT_FOUND;
+    bool fixed = error == UMBEL_ERROR_NOT_FOUND; /* of what is whose there is only one thing to say */
     const char *words = *what && !fixed ? what : errors[i].words;
 
     umbel_out_text(out, "{\"error\":{\"message\":");

@@ -13,7 +13,7 @@ enum bmob_style { BMOB_STYLE_TEXT, BMOB_STYLE_FRAME };
 void bmob_encode(enum bmob_style style, const struct umbel_stream *stream, const struct umbel_event *event, struct umbel_out *out);
 
 /* bmob_refuse - appends a whole answer that only says what is wrong, under an id of its own.  error: UMBEL_ERROR_*; what: for a bad
- * request, what is bad about it. */
+ * request, what is bad about it; for a bad key, a quota or a rate the words to say in place of the protocol's own, "" = none. */
 void bmob_refuse(enum bmob_style style, uint32_t error, const char *what, struct umbel_out *out);
 
 /* bmob_pong - appends the answer to a text heartbeat. */

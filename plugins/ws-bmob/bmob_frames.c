@@ -3,6 +3,8 @@
 #include "bmob.h"
 
 #include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
@@ -58,15 +60,22 @@ static void put_error(enum bmob_style style, const struct umbel_stream *stream, 
         put_frame(stream, position ? "\n" : "", text, strlen(text), "", out);
 }
 
-/* Android takes a message with the word "Incorrect" for a lost login: only a bad key may say it. */
-static const char *words(uint32_t error)
+/* Android takes a message with the word "Incorrect" for a lost login: a bad key says it in any case, and nothing else does.  what: the core's
+ * or the operator's own words about this client, "" if there are none. */
+static const char *words(uint32_t error, const char *what, char *room, size_t size)
 {
+    bool incorrect = strstr(what, "Incorrect") != NULL;
+
     switch (error) {
     case UMBEL_ERROR_AUTH:
-        return "Incorrect API key provided.";
+        if (!*what)
+            return "Incorrect API key provided.";
+        snprintf(room, size, "%s%s", incorrect ? "" : "Incorrect API key provided: ", what);
+        return room;
     case UMBEL_ERROR_QUOTA:
-        return "You exceeded your current quota.";
+        return *what && !incorrect ? what : "You exceeded your current quota.";
     case UMBEL_ERROR_RATE:
+        return *what && !incorrect ? what : "Too many requests, try again later.";
     case UMBEL_ERROR_BUSY:
         return "Too many requests, try again later.";
     case UMBEL_ERROR_NOT_FOUND:
@@ -109,7 +118,7 @@ void bmob_encode(enum bmob_style style, const struct umbel_stream *stream, const
     } else if (event->kind == UMBEL_EVENT_ERROR) {
         /* Inside an answer a refused key can only be the operator's, at the model service. */
         uint32_t error = event->code == UMBEL_ERROR_AUTH ? UMBEL_ERROR_UPSTREAM : event->code;
-        put_error(style, stream, event->position, words(error), out);
+        put_error(style, stream, event->position, words(error, "", text, sizeof text), out);
     } else if (event->kind == UMBEL_EVENT_CLOSED && !(failed && style == BMOB_STYLE_FRAME)) {
         put_frame(stream, "", "", 0, "stop", out); /* an answer that failed has said so by an ERROR before */
     }
@@ -117,14 +126,14 @@ void bmob_encode(enum bmob_style style, const struct umbel_stream *stream, const
 
 void bmob_refuse(enum bmob_style style, uint32_t error, const char *what, struct umbel_out *out)
 {
-    char id[sizeof "chatcmpl-" + 32] = "chatcmpl-", text[256];
+    char id[sizeof "chatcmpl-" + 32] = "chatcmpl-", text[320];
     struct umbel_stream stream = {
         .struct_size = sizeof stream, .id = id, .app = "", .session = "", .model = "umbel", .created = (uint64_t)time(NULL)};
 
     bmob_random_hex(16, id + strlen(id));
     if (error == UMBEL_ERROR_BAD_REQUEST)
         bad_request(what, strlen(what), text, sizeof text);
-    put_error(style, &stream, 0, error == UMBEL_ERROR_BAD_REQUEST ? text : words(error), out);
+    put_error(style, &stream, 0, error == UMBEL_ERROR_BAD_REQUEST ? text : words(error, what, text, sizeof text), out);
     if (style == BMOB_STYLE_TEXT)
         put_frame(&stream, "", "", 0, "stop", out);
 }

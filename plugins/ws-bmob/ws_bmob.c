@@ -26,6 +26,7 @@ struct bmob_client {
     char *session;    /* from the address; NULL: one of this socket's own */
     char own[4 + 32]; /* its name, made when first needed */
     uint32_t error;   /* why it may not ask: UMBEL_ERROR_*, 0 = it may */
+    char *words;      /* and why in the operator's own words, NULL = none */
     uint32_t refused; /* requests answered with that */
     bool watches;
 };
@@ -156,7 +157,7 @@ static bool is_ping(const char *text, size_t size)
 /* The published demos reconnect at once when they are closed: a client without a good key is told why, a few times, before it is. */
 static void answer_unknown(struct bmob *bmob, struct umbel_ws_client *client, struct bmob_client *state)
 {
-    say_refusal(bmob, client, state->error, "");
+    say_refusal(bmob, client, state->error, state->words ? state->words : "");
     if (++state->refused >= BAD_KEY_ANSWERS)
         umbel_ws_end(client, state->error == UMBEL_ERROR_AUTH || state->error == UMBEL_ERROR_QUOTA ? 1008 : 1013, "not authorized");
 }
@@ -249,14 +250,14 @@ static void on_authorized(void *self, struct umbel_ws_client *client, uint32_t e
     struct bmob *bmob = self;
     struct bmob_client *state = umbel_ws_data(client);
 
-    (void)text; /* the protocol has its own words */
     state->error = error;
     if (!error)
         return;
+    state->words = *text ? strdup(text) : NULL; /* without memory the protocol's own words do */
     if (bmob->close_bad)
         umbel_ws_end_now(client, 1008, "not authorized");
     else if (state->watches)
-        say_refusal(bmob, client, error, ""); /* it may never ask, and would wait for ever */
+        say_refusal(bmob, client, error, text); /* it may never ask, and would wait for ever */
 }
 
 static int on_encode(void *self, uint32_t variant, void *data, const struct umbel_stream *stream, const struct umbel_event *event,
@@ -277,8 +278,11 @@ static void on_refused(void *self, struct umbel_ws_client *client, void *data, u
 
 static void on_closed(void *self, struct umbel_ws_client *client)
 {
+    struct bmob_client *state = umbel_ws_data(client);
+
     (void)self;
-    free(((struct bmob_client *)umbel_ws_data(client))->session);
+    free(state->session);
+    free(state->words);
 }
 
 static const struct umbel_ws_codec codec = {.struct_size = sizeof codec,
@@ -326,6 +330,11 @@ static int bmob_open(const struct umbel_host *host, const struct umbel_config *c
     return 0;
 }
 
+static void bmob_retire(void *self, uint32_t step, uint32_t ms)
+{
+    umbel_ws_retire(((struct bmob *)self)->ws, step, ms);
+}
+
 static void bmob_drain(void *self, uint32_t deadline_ms)
 {
     umbel_ws_drain(((struct bmob *)self)->ws, deadline_ms);
@@ -361,4 +370,5 @@ const struct umbel_transport umbel_transport = {.struct_size = sizeof umbel_tran
                                                 .open = bmob_open,
                                                 .drain = bmob_drain,
                                                 .reload = bmob_reload,
+                                                .retire = bmob_retire,
                                                 .close = bmob_close};

@@ -38,10 +38,11 @@ const char *chatgpt_words(uint32_t error, const char *what)
 {
     switch (error) {
     case UMBEL_ERROR_AUTH:
-        return "Incorrect API key provided.";
+        return *what ? what : "Incorrect API key provided.";
     case UMBEL_ERROR_QUOTA:
-        return "You exceeded your current quota.";
+        return *what ? what : "You exceeded your current quota.";
     case UMBEL_ERROR_RATE:
+        return *what ? what : "Too many requests, try again later.";
     case UMBEL_ERROR_BUSY:
         return "Too many requests, try again later.";
     case UMBEL_ERROR_NOT_FOUND:

@@ -28,7 +28,7 @@ void chatgpt_error(int code, const char *message, const char *seq, struct umbel_
 void chatgpt_encode(struct chatgpt_task *task, uint64_t now_ns, const struct umbel_stream *stream, const struct umbel_event *event,
                     struct umbel_out *out);
 
-/* chatgpt_words - the text for an UMBEL_ERROR_*; what is used for bad requests. */
+/* chatgpt_words - the text for an UMBEL_ERROR_*; what, if it is not "", is used for bad requests, bad keys, quotas and rates. */
 const char *chatgpt_words(uint32_t error, const char *what);
 
 #endif

@@ -28,6 +28,7 @@ struct chatgpt {
 
 struct chatgpt_client {
     uint32_t error; /* UMBEL_ERROR_* once it is known that it may not ask */
+    char *words;    /* and why in the operator's own words, NULL = none */
     struct chatgpt_task *watches[WATCHES_MAX];
     uint32_t watch_count;
 };
@@ -195,7 +196,7 @@ static void on_message(void *self, struct umbel_ws_client *client, const char *t
     if (code) {
         say_wrong(chatgpt, client, code, why, &request);
     } else if (state->error) {
-        say_wrong(chatgpt, client, CHATGPT_OTHER, chatgpt_words(state->error, ""), &request);
+        say_wrong(chatgpt, client, CHATGPT_OTHER, chatgpt_words(state->error, state->words ? state->words : ""), &request);
         umbel_ws_end(client, 1008, "not authorized");
     } else {
         act(chatgpt, client, &request);
@@ -226,8 +227,11 @@ static int on_upgrade(void *self, struct umbel_ws_client *client, const struct u
 
 static void on_authorized(void *self, struct umbel_ws_client *client, uint32_t error, const char *text)
 {
-    (void)self, (void)text;
-    ((struct chatgpt_client *)umbel_ws_data(client))->error = error;
+    struct chatgpt_client *state = umbel_ws_data(client);
+
+    (void)self;
+    state->error = error;
+    state->words = error && *text ? strdup(text) : NULL; /* without memory the protocol's own words do */
 }
 
 static int on_encode(void *self, uint32_t variant, void *data, const struct umbel_stream *stream, const struct umbel_event *event,
@@ -262,6 +266,7 @@ static void on_closed(void *self, struct umbel_ws_client *client)
     (void)self;
     for (uint32_t i = 0; i < state->watch_count; i++)
         task_free(state->watches[i]);
+    free(state->words);
 }
 
 static void chatgpt_close(void *self)
@@ -313,6 +318,11 @@ static int chatgpt_open(const struct umbel_host *host, const struct umbel_config
     return 0;
 }
 
+static void chatgpt_retire(void *self, uint32_t step, uint32_t ms)
+{
+    umbel_ws_retire(((struct chatgpt *)self)->ws, step, ms);
+}
+
 static void chatgpt_drain(void *self, uint32_t deadline_ms)
 {
     umbel_ws_drain(((struct chatgpt *)self)->ws, deadline_ms);
@@ -360,4 +370,5 @@ const struct umbel_transport umbel_transport = {.struct_size = sizeof umbel_tran
                                                 .open = chatgpt_open,
                                                 .drain = chatgpt_drain,
                                                 .reload = chatgpt_reload,
+                                                .retire = chatgpt_retire,
                                                 .close = chatgpt_close};

@@ -194,6 +194,23 @@ static void refuse_next(void *arg, struct fake_ask *ask)
     fake_ask_refuse(ask, failure->code, failure->data);
 }
 
+/* Of a client that is refused the core and the operator may have words of their own; inside an answer they are the model service's. */
+static const struct failure refusals[] = {
+    {UMBEL_ERROR_QUOTA, "Please pay.", "Please pay."},
+    {UMBEL_ERROR_QUOTA, "", "You exceeded your current quota."},
+    {UMBEL_ERROR_QUOTA, "Incorrect sum.", "You exceeded your current quota."}, /* Android would log out */
+    {UMBEL_ERROR_RATE, "Not so fast.", "Not so fast."},
+    {UMBEL_ERROR_RATE, "", "Too many requests, try again later."},
+    {UMBEL_ERROR_RATE, "Incorrect pace.", "Too many requests, try again later."},
+    {UMBEL_ERROR_AUTH, "Log in.", "Incorrect API key provided: Log in."},
+    {UMBEL_ERROR_AUTH, "", "Incorrect API key provided."},
+    {UMBEL_ERROR_AUTH, "Incorrect token.", "Incorrect token."},
+    {UMBEL_ERROR_BUSY, "x", "Too many requests, try again later."},
+    {UMBEL_ERROR_BAD_REQUEST, "too long.", "Invalid request: too long."},
+    {UMBEL_ERROR_UPSTREAM, "x", "The model service failed, try again later."},
+    {UMBEL_ERROR_INTERNAL, "x", "The model service failed, try again later."},
+};
+
 /* Goal: a question that the core refuses is answered whole, under one id of its own, and the next question is heard.  Also -EAGAIN and
  * -EMSGSIZE from the call itself. */
 static void test_refused_questions(void **state)
@@ -203,10 +220,10 @@ static void test_refused_questions(void **state)
     char id[64];
 
     (void)state;
-    for (size_t i = 0; i < sizeof failures / sizeof *failures - 1; i++) {
-        fake_host_on_ask(test.host, refuse_next, (void *)(uintptr_t)&failures[i]);
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+        fake_host_on_ask(test.host, refuse_next, (void *)(uintptr_t)&refusals[i]);
         ws_client_ask(client, "hi");
-        snprintf(id, sizeof id, "%s", ws_client_expect_content(client, failures[i].content, ""));
+        snprintf(id, sizeof id, "%s", ws_client_expect_content(client, refusals[i].content, ""));
         assert_int_equal(strlen(id), strlen("chatcmpl-") + 32);
         assert_string_equal(ws_client_expect_content(client, "", "stop"), id);
     }
@@ -314,7 +331,7 @@ static void test_bad_key(void **state)
         ws_client_expect(client, "{\"success\":\"ok\"}");
         for (int i = 0; i < 3; i++) {
             ws_client_ask(client, "hi");
-            ws_client_expect_content(client, "Incorrect API key provided.", "");
+            ws_client_expect_content(client, p ? "Incorrect API key provided." : "Incorrect API key provided: unknown key", "");
             ws_client_expect_content(client, "", "stop");
         }
         ws_client_expect_close(client, 1008);

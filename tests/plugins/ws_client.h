@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "tests/support/fake_host.h"
+#include "tools/plugin-check/fake_host.h"
 
 #define WS_CLIENT_PATIENCE_S 60
 

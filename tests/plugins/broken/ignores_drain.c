@@ -1,0 +1,3 @@
+/* Does not hear drain(). */
+#define FAULT_DRAIN 1
+#include "tests/plugins/broken/line.h"

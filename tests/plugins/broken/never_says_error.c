@@ -1,0 +1,3 @@
+/* Tells nobody what went wrong. */
+#define FAULT_SILENT 1
+#include "tests/plugins/broken/line.h"
