@@ -3,11 +3,17 @@
 # ---- the packages, the only place that names them (Debian 12, Ubuntu 24.04) ----
 packages_build=(build-essential cmake ninja-build pkg-config ccache
     liburing-dev libssl-dev libcjson-dev libconfuse-dev libevent-dev libwebsockets-dev libuv1-dev libsqlite3-dev zlib1g-dev
-    libcurl4-openssl-dev)
+    libcurl4-openssl-dev libseccomp-dev libncurses-dev)
 # libwebsockets opens this one at run time, so no tool can find out that it is needed.
 packages_run=(libwebsockets-evlib-uv ca-certificates)
-packages_test=(clang libcmocka-dev spin)
+packages_test=(clang libcmocka-dev spin valgrind nginx-light haproxy sqlite3 openssl zsh mandoc tmux python3-autobahn)
 packages_node=(nodejs npm)
+packages_browser=(chromium) # 300 MB: the playground is a page
+# tools/package makes packages with the first two and tests them with the others
+packages_package=(dpkg-dev fakeroot)
+packages_package_test=(mmdebstrap lintian)
+# the peers that tools/bench measures umbel beside
+packages_bench=(nginx-light libnginx-mod-nchan haproxy util-linux)
 node_oldest=18
 
 say() {
@@ -75,6 +81,19 @@ need_node() {
     fi
 }
 
+# fetch_promtool - Debian's promtool into build/tools, if there is none: unpacked from its package, which is not installed, for that would
+# start a service of 90 MB.  One test wants it and is skipped without it, so this never fails.
+fetch_promtool() {
+    local to=$root/build/tools
+    if command -v promtool >/dev/null || [ -x "$to/promtool" ]; then
+        return 0
+    fi
+    mkdir -p "$to/promtool.new"
+    (cd "$to/promtool.new" && apt-get download prometheus && dpkg-deb --fsys-tarfile prometheus_*.deb | tar x ./usr/bin/promtool &&
+        mv usr/bin/promtool "$to/promtool") || say "no promtool: its test is skipped"
+    rm -rf "$to/promtool.new"
+}
+
 # configure NAME PRESET [CMAKE_ARGUMENT...] - configures build/NAME by a preset unless that was done already; a folder that was moved here is
 # begun anew.
 configure() {
@@ -100,4 +119,14 @@ jobs_here() {
     count=$(nproc 2>/dev/null || echo 2)
     [ "$count" -ge 2 ] || count=2
     echo "$count"
+}
+
+# node_packages - those of the integration tests, when they or node have changed.  The mark is ours, made after a whole installation.
+node_packages() {
+    local mark=tests/integration/node_modules/.umbel-installed
+    local want
+    want=$(node --version && cat tests/integration/package.json tests/integration/package-lock.json | sha256sum)
+    if [ "$(cat $mark 2>/dev/null)" != "$want" ]; then
+        (cd tests/integration && npm ci --no-audit --no-fund) && printf '%s\n' "$want" >$mark
+    fi
 }

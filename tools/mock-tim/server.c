@@ -84,6 +84,8 @@ void server_reply(struct evhttp_request *request, int status, const char *json)
     struct evbuffer *out = evbuffer_new();
 
     evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type", "application/json");
+    /* A page may look: the playground shows what users see. */
+    evhttp_add_header(evhttp_request_get_output_headers(request), "Access-Control-Allow-Origin", "*");
     evbuffer_add(out, json, strlen(json));
     evhttp_send_reply(request, status, NULL, out);
     evbuffer_free(out);

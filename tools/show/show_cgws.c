@@ -12,6 +12,10 @@ static void cgws_request(const struct show_ask *ask, bool watch, struct show_req
     struct umbel_out *body = &ret_request->body;
 
     umbel_out_text(&ret_request->target, "/");
+    if (ask->token) {
+        umbel_out_text(&ret_request->target, "?token=");
+        show_url_put(&ret_request->target, ask->token);
+    }
     umbel_out_text(body, "{\"seq\": \"" SEQ "\", \"data\": {\"session\": ");
     umbel_out_json(body, ask->session, strlen(ask->session));
     if (watch) {

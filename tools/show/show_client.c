@@ -10,6 +10,8 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
+#include <openssl/ssl.h>
 
 #include "core/base/clock.h"
 
@@ -248,6 +250,21 @@ static int resolve(const char *text, struct addrinfo **ret_list, struct why *why
     return r == 0 ? 0 : why_set(why, -ENOENT, "%s: %s", host, gai_strerror(r));
 }
 
+static struct bufferevent *open_connection(const struct show_client *client, struct event_base *base)
+{
+    struct bufferevent *connection;
+    SSL *ssl = client->tls ? SSL_new(client->tls) : NULL;
+
+    if (!client->tls)
+        return bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+    if (!ssl)
+        return NULL;
+    connection = bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_CONNECTING, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+    if (!connection)
+        SSL_free(ssl);
+    return connection;
+}
+
 void show_client_start(struct show_client *client, struct event_base *base, const struct show_ask *ask)
 {
     struct addrinfo *list = NULL;
@@ -260,7 +277,7 @@ void show_client_start(struct show_client *client, struct event_base *base, cons
         broke(client, why.text);
         return;
     }
-    client->connection = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+    client->connection = open_connection(client, base);
     if (client->protocol->reply)
         client->poll_timer = evtimer_new(base, on_poll, client);
     if (!client->connection || (client->protocol->websocket && show_ws_key(client->ws_key) < 0) ||

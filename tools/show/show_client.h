@@ -9,6 +9,7 @@
 
 struct bufferevent;
 struct event;
+struct ssl_ctx_st;
 
 #define SHOW_POLL_MS 50u /* between a reply and the next request of a polled protocol */
 
@@ -17,6 +18,7 @@ enum show_phase { SHOW_IDLE, SHOW_CONNECTING, SHOW_HEAD, SHOW_OPEN, SHOW_OVER };
 struct show_client {
     const struct show_protocol *protocol;
     const char *host; /* "127.0.0.1:8801", of the command line */
+    struct ssl_ctx_st *tls; /* NULL: clear text; borrowed */
     bool asks;
     struct bufferevent *connection;
     struct event *poll_timer; /* polled protocols only */

@@ -8,6 +8,8 @@
 /* What all clients of one show have in common.  Zero-terminated. */
 struct show_ask {
     const char *question, *key, *session, *model;
+    const char *token; /* for a protocol that is asked without a key otherwise; NULL: without */
+    const char *path;  /* of http-chunked-wxapp; NULL: its default */
 };
 
 /* The request that a client sends.  WebSocket: target of the upgrade, and body = its first message, empty for none. */

@@ -8,7 +8,7 @@
 /* The question goes as a POST, so that its length has no limit but the server's; a watch is a GET. */
 static void stream_request(const struct show_ask *ask, bool watch, bool wxapp, struct show_request *ret_request)
 {
-    umbel_out_text(&ret_request->target, "/chat/stream");
+    umbel_out_text(&ret_request->target, ask->path ? ask->path : "/chat/stream");
     if (watch) {
         ret_request->method = "GET";
         umbel_out_printf(&ret_request->target, "?is_wxapp=%d&watch=1&session=", wxapp);

@@ -57,7 +57,11 @@ static void read_option(struct reading *reading)
 
     if (read_common(reading, text, size, equals))
         return;
-    if (ctl->command && size > 2 && text[1] == '-')
+    if (ctl->command && text[1] != '-') /* the few that have a letter, too */
+        option = strcmp(text, "-q") == 0   ? admin_option_named(ctl->command->id, "query", 5)
+                 : strcmp(text, "-f") == 0 ? admin_option_named(ctl->command->id, "follow", 6)
+                                           : NULL;
+    else if (ctl->command && size > 2)
         option = admin_option_named(ctl->command->id, text + 2, size - 2);
     if (!option) {
         if (ctl->command)
@@ -73,6 +77,14 @@ static void read_option(struct reading *reading)
             return;
         }
     ctl->option_name[ctl->option_count] = option->name;
+    if (!option->value[0]) { /* it is there or not */
+        if (equals) {
+            reading->wish = bad("write it without a value", "--%s takes no value", option->name);
+            return;
+        }
+        ctl->option_value[ctl->option_count++] = "yes";
+        return;
+    }
     ctl->option_value[ctl->option_count] = take_value(reading, equals);
     if (!ctl->option_value[ctl->option_count]) {
         snprintf(hint, sizeof hint, "--%s %s: %s", option->name, option->value, option->explanation);
@@ -92,6 +104,8 @@ static void find_command(struct reading *reading)
 
     while (reading->at + (int)count < reading->argc && count < ADMIN_WORDS_MAX && words[count][0] != '-')
         count++;
+    if (count > 0 && strcmp(words[0], "streams") == 0)
+        words[0][strlen("stream")] = '\0'; /* as many say */
     reading->ctl->command = admin_command_match(words, count, &used);
     if (reading->ctl->command) {
         reading->at += (int)used - 1;

@@ -15,26 +15,6 @@ struct chat {
     char last; /* byte printed */
 };
 
-/* A terminal must not be steered by a model's text; a file or a pipe gets the bytes as they are. */
-static void print_live(struct chat *chat, const char *text, size_t size)
-{
-    char clean[4096];
-
-    if (!chat->terminal) {
-        fwrite(text, 1, size, stdout);
-    } else {
-        while (size > 0) {
-            size_t part = size < sizeof clean - 1 ? size : sizeof clean - 1;
-
-            while (part < size && part > 1 && ((unsigned char)text[part] & 0xc0) == 0x80)
-                part--; /* not inside a character */
-            fwrite(clean, 1, text_clean(text, part, 1, clean, sizeof clean), stdout);
-            text += part;
-            size -= part;
-        }
-    }
-}
-
 static void note_id(struct chat *chat, const struct umbel_json *line)
 {
     const char *id = umbel_json_member_text(line, "stream", umbel_json_member_text(line, "id", NULL));
@@ -60,7 +40,7 @@ static int chat_event(void *owner, const struct umbel_json *line)
         umbel_out_put(&chat->text, text, size);
         return CTL_OK;
     }
-    print_live(chat, text, size);
+    print_live(chat->terminal, text, size);
     return print_is_broken() ? CTL_FAILED : CTL_OK; /* nobody reads: hanging up stops the answer */
 }
 

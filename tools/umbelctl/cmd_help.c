@@ -31,7 +31,7 @@ void ctl_explain(const struct admin_command *command, bool colour)
            command->summary);
     for (size_t i = 0; i < admin_option_count; i++)
         if (admin_options[i].command == command->id)
-            printf("\n  --%s %s\n      %s\n", admin_options[i].name, admin_options[i].value, admin_options[i].explanation);
+            printf("\n  --%s%s%s\n      %s\n", admin_options[i].name, *admin_options[i].value ? " " : "", admin_options[i].value, admin_options[i].explanation);
     if (command->role == ADMIN_OPERATE)
         printf("\n  Goes over the admin socket: umbeld must answer.\n");
     else if (command->role == ADMIN_VIEW)

@@ -82,7 +82,7 @@ int ctl_stream_list(const struct ctl *ctl)
     if (r != CTL_OK)
         return r;
     rows_init(&rows);
-    first = add_columns(&rows, stream_columns, STREAM_COL_COUNT, " opened transport ");
+    first = add_columns(&rows, stream_columns, STREAM_COL_COUNT, " opened transport key ");
     filter.state_column = first + STREAM_COL_STATE;
     filter.app_column = first + STREAM_COL_APP;
     rows_load(&rows, pages.core, "streams", first, keep_stream, &filter);
@@ -166,7 +166,7 @@ int ctl_host_list(const struct ctl *ctl)
     if (r != CTL_OK)
         return r;
     rows_init(&rows);
-    first = add_columns(&rows, host_columns, HOST_COL_LAST_ERROR, " transport ring_cursor ");
+    first = add_columns(&rows, host_columns, HOST_COL_LAST_ERROR, " transport ring_cursor builtin ");
     extra.name = first + HOST_COL_NAME;
     extra.clients = rows_column(&rows, "clients", STATS_U64, true);
     extra.readers = rows_column(&rows, "readers", STATS_U64, true);

@@ -28,7 +28,9 @@ int ctl_complain(enum ctl_exit code, const char *hint, const char *format, ...) 
 
 typedef int ctl_command(const struct ctl *ctl); /* returns an exit code */
 ctl_command ctl_status, ctl_stream_list, ctl_client_list, ctl_host_list, ctl_upstream_list, ctl_ring_show, ctl_counters, ctl_chat, ctl_help,
-    ctl_operate, ctl_session_list, ctl_session_show;
+    ctl_operate, ctl_replay, ctl_key_mint, ctl_completion, ctl_selftest, ctl_plugin_list, ctl_plugin_new, ctl_plugin_check,
+    ctl_change_over, ctl_drain, ctl_core_upgrade, ctl_session_list, ctl_session_show, ctl_upstream_probe, ctl_usage_sums,
+    ctl_log, ctl_log_fields, ctl_trace, ctl_stat, ctl_top, ctl_stream_tail, ctl_reload, ctl_config_diff, ctl_config_check, ctl_config_doc, ctl_config_default;
 
 void ctl_usage(bool colour);                                     /* the whole help, to standard output */
 void ctl_explain(const struct admin_command *command, bool colour); /* one command's */

@@ -27,7 +27,7 @@ static void put_commands(struct umbel_out *out)
                         "| `--json` | all | one JSON document instead of text |\n"
                         "| `-h`, `--help` | all | help |\n| `--version` | - | the version |\n");
     for (size_t i = 0; i < admin_option_count; i++)
-        umbel_out_printf(out, "| `--%s %s` | `%s` | %s |\n", admin_options[i].name, admin_options[i].value,
+        umbel_out_printf(out, "| `--%s%s%s` | `%s` | %s |\n", admin_options[i].name, *admin_options[i].value ? " " : "", admin_options[i].value,
                          admin_commands[admin_options[i].command].words, admin_options[i].explanation);
 }
 
@@ -92,10 +92,63 @@ static void put_json(struct umbel_out *out)
                    "`active`).\n"
                    "\n### ring show\n\nAn object: `ring` and `journal` (the core's counters of that prefix, without it), and `hosts`, an array: "
                    "`host`, `state`, `cursor`, `behind` (records), `lag_p50_ns`, `lag_p99_ns`, `lag_max_ns`, `ring_records`, `wakes`, "
-                   "`catchups`, `lapped`, `slow`, `stale`.\n"
+                   "`catchups`, `lapped`, `slow`, `stale`.\n");
+    umbel_out_text(out,
+                   "\n### top --once\n\nAn object: `time` (seconds since 1970), `version`, `pid`, `stuck`, `silent_s` "
+                   "(since the core's last sign of life), `totals` (the members of `stat` from `seconds` on, since the "
+                   "start), `view`, `sort`, and `rows`: an array of objects with the members of that view's listing and "
+                   "`rate` (bytes a second since each row's beginning); streams and clients have `lag_bytes` (text that "
+                   "the slowest reader, or this client, still lacks), hosts have `behind` (ring records), `lag_p50_ns`, "
+                   "`lag_p99_ns`, `lag_max_ns`, `clients`, `readers`, `slow`, `lapped`, `delivered_bytes`.\n"
+                   "\n### stat\n\nAn object a line: `time` (seconds since 1970), `since_start` (true for the first "
+                   "line), `stuck`, `seconds` (that the line is about), `answers` (begun), `answers_per_s`, "
+                   "`deltas_per_s` (pieces of text, with most services tokens), `tokens_per_s` (as reported, counted "
+                   "when an answer ends), `ended`, `failed` (also truncated), `refused`, `running`, `clients`, "
+                   "`readers`, `ttft_p50_ns`, `ttft_p99_ns`, `lag_p50_ns`, `lag_p99_ns`, `ring` (0 to 1: how far the "
+                   "slowest host is behind), `journal` (0 to 1: how full).\n"
+                   "\n### log\n\nAn array of events, the oldest first; with `--follow` an event a line.  An event has "
+                   "`time` (UTC, with milliseconds), `source` (`core` or the host's name), `number` (in that ring), "
+                   "`kind`, and those fields of `umbelctl log fields --json` (`member`) that were told.\n"
+                   "\n### log fields\n\nAn array of objects: `field` (in expressions), `member` (in JSON), `type` "
+                   "(`text`, `word`, `duration`, `size`, `number`), `words` (an array), `help`.\n"
+                   "\n### trace\n\nAn object: `stream`, `running` (no end was seen), `whole` (the question was seen), "
+                   "`total_ns`, `events` (an array: `at_ns` since the question, `event`), and `transports` and `hosts`, "
+                   "arrays: `host`, `transport`, `readers`, `writes`, `bytes`, `first_ns` (first delivery, since the "
+                   "question), `lag_p50_ns`, `lag_p99_ns`, `lag_max_ns` (the worst of several).\n"
+                   "\n### stream tail\n\nAn object a line: `event` `open` (`stream`, `app`, `session`, `model`, "
+                   "`position`), `text`, `reasoning` or `tool` (`stream`, `position` of its first byte, `text`), of a "
+                   "session also `closed` (`stream`, `position`, `verdict`, `error`) and `skipped` (`stream`); the last "
+                   "one has `ok`, and `stream`, `position`, `verdict`, `error`, or `error` and `hint`.\n");
+    umbel_out_text(out,
                    "\n### chat\n\nAn object: `id` (the stream's; null if it never began), `verdict` (`COMPLETE`, `TRUNCATED`, `FAILED`, "
                    "`CANCELLED`), `text`, `reasoning` (if there was any), `error` and `hint` (if it failed), and what else the daemon "
                    "says.\n"
+                   "\n### reload, config diff\n\nAn object: `ok`; `file`; `restart_needed` (true: some of it waits for the next start); "
+                   "`changes`, an array: "
+                   "`change` (`added`, `changed`, `removed`), `section`, `name` (empty for sections there are once), `applies` (`live`, `hosts`: "
+                   "by new "
+                   "host processes, `restart`) and `options`, an array: `name`, `from`, `to` (cut at 60 bytes; secrets are never shown), "
+                   "`applies`; and "
+                   "`warnings`, an array of lines.  If `ok` is false: `error` and `hint`.\n"
+                   "\n### config check\n\nAn object: `ok`, `file`, and `said` (good) or `error`.\n"
+                   "\n### config doc\n\nAn array of objects: `section`, `option`, `type`, `required`, `default`, `choices` (an array), `min`, "
+                   "`max` (both "
+                   "0: no bounds), `unit`, `help`.\n"
+                   "\n### capture start, capture status\n\nAn object: `ok`, `capturing`, `file` (of the last one, `\"\"`: none yet), `answers`; "
+                   "while it runs `bytes`, "
+                   "`max_bytes`, `seconds_left`, `with_request`, `upstream` and `app` (`\"\"`: all); else `ended` (why).\n"
+                   "\n### capture stop\n\nAn object: `ok`, `file`, `answers`, `bytes`, `ended`.\n"
+                   "\n### replay\n\nAn object: `answers`, an array: `answer` (its number in the file), `upstream`, `dialect`, `model`, `app`, "
+                   "`stream`, `result` "
+                   "(`identical`, `different`, `unfinished`, `nothing`), `differs`, `verdict`, `error`, `ended_by`, `bytes`, `events`, `digest`, "
+                   "`usage` (null, or `prompt_tokens`, `completion_tokens`), `first_byte_us`, `last_byte_us` (since the call began), `text`, "
+                   "`reasoning`, `tools`; then how many are `identical`, `different`, `unfinished`, `nothing`; `cut`, `damage` (`\"\"`: none), "
+                   "`info` and `stop` as they stand in the file (capture-format.md).\n"
+                   "\n### selftest\n\nAn object: `trials`, an array: `transport`, `plugin`, `address`, `protocol`, `result` (`ok`, `failed`, "
+                   "`skipped`), `what`, "
+                   "`advice`, `bytes`, `frames`, `first_text_ms`, `end_ms`, `lag_ms` (each null if it does not apply), `tls`, "
+                   "`certificate_days` (null without); then `ok`, `good`, `failed`, `left_out`.\n"
+                   "\n### key mint\n\nAn object: `key`, `file` (null, or where it is).\n"
                    "\n### Other commands\n\nThe daemon's reply: `ok`, and `error` and `hint` if it is false.\n");
 }
 
@@ -117,6 +170,9 @@ static void put_value(struct umbel_out *out, const char *name, const char *kind,
 #define COUNTER_ROW(id, name, help) put_value(out, name, "counter", help);
 #define GAUGE_ROW(id, name, help) put_value(out, name, "gauge", help);
 #define HISTOGRAM_ROW(id, name, help) put_value(out, name, "histogram", help);
+#define UPSTREAM_COUNTER_ROW(id, name, help) put_value(out, name "/UPSTREAM", "counter", help);
+#define UPSTREAM_HISTOGRAM_ROW(id, name, help) put_value(out, name "/UPSTREAM", "histogram", help);
+#define ERROR_ROW(id, kind) put_value(out, "errors/" kind, "counter", CORE_ERROR_HELP);
 static const char value_head[] = "| name | kind | meaning |\n|---|---|---|\n";
 
 static void page_counters(struct umbel_out *out)
@@ -127,6 +183,15 @@ static void page_counters(struct umbel_out *out)
     umbel_out_text(out, value_head);
     CORE_COUNTERS(COUNTER_ROW, GAUGE_ROW)
     CORE_HISTOGRAMS(HISTOGRAM_ROW)
+    umbel_out_text(out, "\n## Each upstream\n\nCalled NAME/UPSTREAM, and NAME/others for upstreams beyond the first ");
+    umbel_out_u64(out, CORE_UPSTREAMS_NAMED_MAX);
+    umbel_out_text(out, ".\n\n");
+    umbel_out_text(out, value_head);
+    CORE_UPSTREAM_COUNTERS(UPSTREAM_COUNTER_ROW)
+    CORE_UPSTREAM_HISTOGRAMS(UPSTREAM_HISTOGRAM_ROW)
+    umbel_out_text(out, "\n## Each kind of error\n\n");
+    umbel_out_text(out, value_head);
+    CORE_ERROR_KINDS(ERROR_ROW)
     umbel_out_text(out, "\n## Each host\n\nA transport's plugin may add its own.\n\n");
     umbel_out_text(out, value_head);
     HOST_COUNTERS(COUNTER_ROW, GAUGE_ROW)

@@ -1,6 +1,5 @@
 /* umbelctl - the admin command line.  What it shows it reads from stats pages, what it does goes over the admin socket. */
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,35 +21,33 @@ static ctl_command *const commands[ADMIN_COMMAND_COUNT] = {
     [ADMIN_counters] = ctl_counters,
     [ADMIN_chat] = ctl_chat,
     [ADMIN_session_list] = ctl_session_list,
+    [ADMIN_usage] = ctl_usage_sums,
     [ADMIN_session_show] = ctl_session_show,
+    [ADMIN_reload] = ctl_reload,
+    [ADMIN_config_diff] = ctl_config_diff,
+    [ADMIN_config_check] = ctl_config_check,
+    [ADMIN_config_doc] = ctl_config_doc,
+    [ADMIN_config_default] = ctl_config_default,
+    [ADMIN_plugin_list] = ctl_plugin_list,
+    [ADMIN_plugin_upgrade] = ctl_change_over,
+    [ADMIN_plugin_new] = ctl_plugin_new,
+    [ADMIN_plugin_check] = ctl_plugin_check,
+    [ADMIN_restart] = ctl_change_over,
+    [ADMIN_drain] = ctl_drain,
+    [ADMIN_core_upgrade] = ctl_core_upgrade,
+    [ADMIN_upstream_probe] = ctl_upstream_probe,
+    [ADMIN_replay] = ctl_replay,
+    [ADMIN_key_mint] = ctl_key_mint,
+    [ADMIN_completion] = ctl_completion,
+    [ADMIN_selftest] = ctl_selftest,
+    [ADMIN_log_show] = ctl_log,
+    [ADMIN_log_fields] = ctl_log_fields,
+    [ADMIN_trace] = ctl_trace,
+    [ADMIN_stat] = ctl_stat,
+    [ADMIN_top] = ctl_top,
+    [ADMIN_stream_tail] = ctl_stream_tail,
     [ADMIN_help] = ctl_help,
 };
-
-const char *ctl_option(const struct ctl *ctl, const char *name)
-{
-    for (size_t i = 0; i < ctl->option_count; i++)
-        if (strcmp(ctl->option_name[i], name) == 0)
-            return ctl->option_value[i];
-    return NULL;
-}
-
-int ctl_complain(enum ctl_exit code, const char *hint, const char *format, ...)
-{
-    char raw[1024], clean[1024];
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(raw, sizeof raw, format, args);
-    va_end(args);
-    fflush(stdout); /* in order on a terminal */
-    text_clean(raw, strlen(raw), 0, clean, sizeof clean);
-    fprintf(stderr, "umbelctl: %s\n", clean);
-    if (hint && hint[0]) {
-        text_clean(hint, strlen(hint), 0, clean, sizeof clean);
-        fprintf(stderr, "  %s\n", clean);
-    }
-    return (int)code;
-}
 
 static const char *default_runtime_dir(void)
 {

@@ -48,7 +48,7 @@ static bool host_has_ended(const struct stats_view *core, const char *name, cons
     return who.pid == 0 || who.pid > INT_MAX || (kill((pid_t)who.pid, 0) == -1 && errno == ESRCH);
 }
 
-static void open_host(const struct ctl *ctl, struct pages *pages, const char *file)
+static void open_host(const struct ctl *ctl, struct pages *pages, const char *file, bool quiet)
 {
     struct pages_host *host = &pages->host[pages->hosts];
     char path[PATH_MAX];
@@ -61,7 +61,8 @@ static void open_host(const struct ctl *ctl, struct pages *pages, const char *fi
     if (r == -ENOENT)
         return; /* its host has just gone */
     if (r < 0) {
-        ctl_complain(CTL_FAILED, NULL, "%s is left out: %s", file, why.text);
+        if (!quiet)
+            ctl_complain(CTL_FAILED, NULL, "%s is left out: %s", file, why.text);
         return;
     }
     text_clean(file + strlen("host-"), strlen(file + strlen("host-")), 0, host->name, sizeof host->name);
@@ -76,7 +77,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct pages_host *)a)->name, ((const struct pages_host *)b)->name);
 }
 
-static void open_hosts(const struct ctl *ctl, struct pages *pages)
+static void open_hosts(const struct ctl *ctl, struct pages *pages, bool quiet)
 {
     char path[PATH_MAX];
     DIR *folder = NULL;
@@ -91,20 +92,29 @@ static void open_hosts(const struct ctl *ctl, struct pages *pages)
         if (strncmp(entry->d_name, "host-", 5) != 0 || (size > 4 && strcmp(entry->d_name + size - 4, ".new") == 0))
             continue;
         if (pages->hosts == PAGES_HOSTS_MAX) {
-            ctl_complain(CTL_FAILED, NULL, "more than %u hosts: the rest is left out", PAGES_HOSTS_MAX);
+            if (!quiet)
+                ctl_complain(CTL_FAILED, NULL, "more than %u hosts: the rest is left out", PAGES_HOSTS_MAX);
             break;
         }
-        open_host(ctl, pages, entry->d_name);
+        open_host(ctl, pages, entry->d_name, quiet);
     }
     closedir(folder);
     qsort(pages->host, pages->hosts, sizeof pages->host[0], by_name);
+}
+
+static void note_age(struct pages *pages)
+{
+    uint64_t now = clock_now_ns();
+
+    stats_view_who(pages->core, &pages->who);
+    pages->silent_ns = now > pages->who.beat_ns ? now - pages->who.beat_ns : 0;
+    pages->stuck = pages->silent_ns > PAGES_STUCK_NS;
 }
 
 int pages_open(const struct ctl *ctl, bool with_hosts, struct pages *ret_pages)
 {
     char path[PATH_MAX], ago[32];
     struct why why = {""};
-    uint64_t now;
     int r = pages_running(ctl);
 
     memset(ret_pages, 0, sizeof *ret_pages);
@@ -118,18 +128,30 @@ int pages_open(const struct ctl *ctl, bool with_hosts, struct pages *ret_pages)
                             ctl->runtime_dir);
     if (r < 0)
         return ctl_complain(CTL_FAILED, r == -EACCES ? "run it as root or as a member of the daemon's group" : NULL, "%s", why.text);
-    stats_view_who(ret_pages->core, &ret_pages->who);
-    now = clock_now_ns();
-    ret_pages->silent_ns = now > ret_pages->who.beat_ns ? now - ret_pages->who.beat_ns : 0;
-    ret_pages->stuck = ret_pages->silent_ns > PAGES_STUCK_NS;
+    note_age(ret_pages);
     if (ret_pages->stuck) {
         text_duration(ret_pages->silent_ns, ago, sizeof ago);
         ctl_complain(CTL_OK, "what follows is as of then", "umbeld (pid %u) is stopped or stuck: last sign of life %s ago",
                      (unsigned)ret_pages->who.pid, ago);
     }
     if (with_hosts)
-        open_hosts(ctl, ret_pages);
+        open_hosts(ctl, ret_pages, false);
     return CTL_OK;
+}
+
+bool pages_look(const struct ctl *ctl, struct pages *ret_pages)
+{
+    char path[PATH_MAX];
+    struct why why = {""};
+
+    memset(ret_pages, 0, sizeof *ret_pages);
+    if (admin_lock_is_held(ctl->runtime_dir, &why) != 1 ||
+        snprintf(path, sizeof path, "%s/stats/core", ctl->runtime_dir) >= (int)sizeof path ||
+        stats_view_open(path, &ret_pages->core, &why) < 0)
+        return false;
+    note_age(ret_pages);
+    open_hosts(ctl, ret_pages, true);
+    return true;
 }
 
 void pages_close(struct pages *pages)

@@ -25,6 +25,8 @@ struct pages {
 /* pages_open - opens the core's page and, on wish, those of its hosts.  CTL_OK (with a warning on standard error if the daemon is stopped
  * or stuck), else the exit code, the complaint having been printed. */
 int pages_open(const struct ctl *ctl, bool with_hosts, struct pages *ret_pages);
+/* pages_look - the same with hosts, but says nothing.  False: there is no daemon, or nothing can be read; pages_open tells why. */
+bool pages_look(const struct ctl *ctl, struct pages *ret_pages);
 void pages_close(struct pages *pages);
 
 /* pages_running - CTL_OK if a daemon holds the directory's lock, else as above. */

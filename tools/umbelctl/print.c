@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tools/umbelctl/ctl.h"
+#include "tools/umbelctl/text.h"
 
 int print_document(struct umbel_out *out)
 {
@@ -16,6 +17,23 @@ int print_document(struct umbel_out *out)
         fwrite(out->data, 1, out->size, stdout);
     umbel_out_free(out);
     return failed ? ctl_complain(CTL_FAILED, NULL, "out of memory") : CTL_OK;
+}
+
+void print_live(bool terminal, const char *text, size_t size)
+{
+    char clean[4096];
+
+    if (!terminal)
+        fwrite(text, 1, size, stdout);
+    while (terminal && size > 0) {
+        size_t part = size < sizeof clean - 1 ? size : sizeof clean - 1;
+
+        while (part < size && part > 1 && ((unsigned char)text[part] & 0xc0) == 0x80)
+            part--; /* not inside a character */
+        fwrite(clean, 1, text_clean(text, part, 1, clean, sizeof clean), stdout);
+        text += part;
+        size -= part;
+    }
 }
 
 int print_is_broken(void)

@@ -159,7 +159,7 @@ void rows_cell_json(int type, const struct stats_cell *cell, uint64_t now_ns, st
     }
 }
 
-static const char *state_colour(const char *state)
+const char *rows_state_colour(const char *state)
 {
     static const char *const green[] = {"running", "streaming", "complete"}, *const yellow[] = {"starting", "connecting", "draining", "backoff",
                                                                                                   "truncated", "slow", "waiting"},
@@ -183,7 +183,7 @@ static bool is_right(int type)
 }
 
 /* Values carry their unit themselves, so the name's goes. */
-static size_t heading(const struct rows_column *column, char *text, size_t room)
+size_t rows_heading(const struct rows_column *column, char *ret_text, size_t room)
 {
     const char *name = column->name;
     size_t size = strlen(name), i = 0;
@@ -191,8 +191,8 @@ static size_t heading(const struct rows_column *column, char *text, size_t room)
     if (size > 3 && (column->type == ROWS_NS || column->type == STATS_MS) && name[size - 3] == '_')
         size -= 3;
     for (; i < size && i + 1 < room; i++)
-        text[i] = name[i] == '_' ? ' ' : (char)toupper((unsigned char)name[i]);
-    text[i] = '\0';
+        ret_text[i] = name[i] == '_' ? ' ' : (char)toupper((unsigned char)name[i]);
+    ret_text[i] = '\0';
     return i;
 }
 
@@ -220,7 +220,7 @@ void rows_print(const struct rows *rows, bool colour)
         if (!rows->column[i].shown)
             continue;
         last = i;
-        width[i] = heading(&rows->column[i], text, sizeof text);
+        width[i] = rows_heading(&rows->column[i], text, sizeof text);
         for (size_t row = 0; row < rows->count; row++) {
             rows_cell_text(rows->column[i].type, &rows->cell[row * rows->columns + i], rows->now_ns, text, sizeof text);
             width[i] = text_width(text) > width[i] ? text_width(text) : width[i];
@@ -228,7 +228,7 @@ void rows_print(const struct rows *rows, bool colour)
     }
     for (uint32_t i = 0; i < rows->columns; i++)
         if (rows->column[i].shown) {
-            heading(&rows->column[i], text, sizeof text);
+            rows_heading(&rows->column[i], text, sizeof text);
             put_cell(text, width[i], is_right(rows->column[i].type), i == last, colour ? "\033[1m" : NULL);
         }
     for (size_t row = 0; row < rows->count; row++)
@@ -237,7 +237,7 @@ void rows_print(const struct rows *rows, bool colour)
                 bool state = colour && strcmp(rows->column[i].name, "state") == 0;
 
                 rows_cell_text(rows->column[i].type, &rows->cell[row * rows->columns + i], rows->now_ns, text, sizeof text);
-                put_cell(text, width[i], is_right(rows->column[i].type), i == last, state ? state_colour(text) : NULL);
+                put_cell(text, width[i], is_right(rows->column[i].type), i == last, state ? rows_state_colour(text) : NULL);
             }
 }
 

@@ -43,6 +43,9 @@ void rows_free(struct rows *rows);
 /* rows_cell_text - one value for people.  rows_cell_json - one value as JSON: ages are seconds with nine decimals (null: never). */
 void rows_cell_text(int type, const struct stats_cell *cell, uint64_t now_ns, char *ret_text, size_t room);
 void rows_cell_json(int type, const struct stats_cell *cell, uint64_t now_ns, struct umbel_out *out);
+/* rows_state_colour - how a terminal shows a state, "\033[3Nm" or NULL.  rows_heading - a column's name over a table; returns its bytes. */
+const char *rows_state_colour(const char *state);
+size_t rows_heading(const struct rows_column *column, char *ret_text, size_t room);
 void rows_seconds_json(uint64_t ns, struct umbel_out *out);
 
 #endif

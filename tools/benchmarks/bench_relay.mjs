@@ -1,0 +1,68 @@
+// bench relay - every client its own answer: what a token costs on its way through, and how much later it comes than straight from the service.
+//
+//   --streams 50,200,1000   answers at once
+//   --pace 0,20             ms from token to token; 0 = as fast as possible
+//   --repeat 3              times around all servers
+//   --seconds 5             of a paced run;  --burst 400000: tokens in all of an unpaced one
+//   --json                  the document instead of the tables
+import { alternate, flag, freePort, haproxy, keep, KEY, measure, millis, needs, nginx, numbers, option, summary, umbel } from './bench_support.mjs';
+
+const streams = numbers('streams', '50,200,1000'), paces = numbers('pace', '0,20');
+const repeat = Number(option('repeat', 3)), seconds = Number(option('seconds', 5)), burst = Number(option('burst', 400000));
+
+const body = JSON.stringify({ model: 'load', stream: true, messages: [{ role: 'user', content: 'x' }] });
+const request = `POST /v1/chat/completions HTTP/1.1\r\nHost: load\r\nAuthorization: Bearer ${KEY}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+
+async function run(make, common) {
+  const sourcePort = await freePort();
+  const server = await make(sourcePort);
+  try {
+    return await measure(server, { ...common, wire: 'sse', request, 'request-at-go': true, port: server.port ?? sourcePort, source: 'openai', 'source-port': sourcePort }, 500);
+  } finally {
+    await server.stop();
+  }
+}
+
+const makers = {
+  async umbel(sourcePort) {
+    const server = await umbel({ transports: { t: { plugin: 'openai-api', max_connections: 60000 } }, sourcePort, journal: 1024 });
+    return Object.assign(server, { port: server.stack.ports.t });
+  },
+  async nginx(sourcePort) {
+    const port = await freePort();
+    const server = await nginx(`upstream up { server 127.0.0.1:${sourcePort}; keepalive 5000; } server { listen 127.0.0.1:${port} backlog=4096;
+      location / { proxy_pass http://up; proxy_buffering off; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_read_timeout 120s; } }`, port);
+    return Object.assign(server, { port });
+  },
+  async haproxy(sourcePort) {
+    const port = await freePort();
+    return Object.assign(await haproxy(port, sourcePort), { port });
+  },
+  direct: async () => ({ pid: process.pid, stop: async () => {} }), // the service itself: latency only
+};
+
+needs(['nginx', 'haproxy', 'taskset']);
+const cells = [];
+for (const count of streams)
+  for (const pace of paces) {
+    const tokens = pace ? Math.round((seconds * 1000) / pace) : Math.max(50, Math.round(burst / count));
+    const common = { clients: count, tokens, 'limit-s': 180, 'pace-us': pace * 1000 };
+    const samples = await alternate(Object.fromEntries(Object.entries(makers).map(([name, make]) => [name, () => run(make, common)])), repeat,
+      (name, turn, r) => flag('json') || console.error(`  ${count} streams, ${pace || 'no'} ms, ${turn + 1}/${repeat} ${name}: ${r.us_per_token.toFixed(2)} us a token${r.void ? ' VOID' : ''}`));
+    const cell = { streams: count, pace_ms: pace, tokens, summary: summary(samples), samples };
+    cells.push(cell);
+    if (flag('json')) continue;
+    const nginxCost = cell.summary.nginx.us_per_token.median, added = (s) => s.p99_us - cell.summary.direct.p99_us;
+    console.log(`\n${count} answers at once, ${pace ? `a token every ${pace} ms` : 'as fast as possible'}, ${tokens} tokens of 100 bytes each`);
+    console.log('  server     server CPU us a token (least..most)   of nginx   server busy  rig busy   p50 ms   p99 ms   added p99 of nginx\'s');
+    for (const [name, s] of Object.entries(cell.summary)) {
+      const own = name === 'direct';
+      console.log(`  ${name.padEnd(10)} ${own ? '-'.padStart(8) : `${s.us_per_token.median.toFixed(2).padStart(8)} (${s.us_per_token.least.toFixed(2)}..${s.us_per_token.most.toFixed(2)})`}`.padEnd(50) +
+        `${own ? '       -' : (s.us_per_token.median / nginxCost).toFixed(2).padStart(8)}   ${own ? '       -' : (s.server_busy * 100).toFixed(0).padStart(8)} %   ${(s.rig_busy * 100).toFixed(0).padStart(6)} %  ${millis(s.p50_us).padStart(7)}  ${millis(s.p99_us).padStart(7)}   ` +
+        `${pace && !own ? (added(s) / added(cell.summary.nginx)).toFixed(2) : ''}${s.void ? `   VOID: ${s.void} of ${s.runs}` : ''}${s.rig_limited ? '   rig-limited' : ''}`);
+    }
+  }
+const file = keep('relay', { cells });
+if (flag('json')) console.log(JSON.stringify({ cells: cells.map(({ samples, ...cell }) => cell) }));
+else console.log(`\nraw samples: ${file}`);
+process.exitCode = cells.some((c) => c.summary.umbel.void) ? 1 : 0;
