@@ -54,7 +54,7 @@ static int on_end(void *owner)
 static struct record parse(const uint8_t *data, size_t size, enum http_request_kind kind, uint64_t seed)
 {
     static const struct http_response_calls calls = {on_header, on_head, on_body, on_end};
-    struct http_response *r = malloc(sizeof *r);
+    struct http_response *r = calloc(1, sizeof *r);
     struct pieces pieces = pieces_of(data, size, seed);
     struct record record = {0};
     size_t piece_size, used, consumed = 0;
@@ -62,6 +62,7 @@ static struct record parse(const uint8_t *data, size_t size, enum http_request_k
     int result = 0, eof;
 
     REQUIRE(r != NULL);
+    http_response_end(r);
     http_response_begin(r, kind, &calls, &record);
     while (result == 0 && !http_response_is_over(r) && (piece = pieces_next(&pieces, &piece_size))) {
         result = http_response_feed(r, piece, piece_size, &used, NULL);
@@ -74,6 +75,7 @@ static struct record parse(const uint8_t *data, size_t size, enum http_request_k
     eof = http_response_eof(r, true, NULL);
     REQUIRE((eof == 0) == (record.ends == 1));
     umbel_out_printf(&record.head, " =%d %zu %d %d", result, result == 0 ? consumed : 0, eof, record.ends);
+    http_response_end(r);
     free(r);
     return record;
 }
