@@ -52,6 +52,7 @@ export class ChatGpt extends WsClient {
     this.id = frame.data.id ?? this.id;
     this.text += frame.data.contents;
     this.done = frame.data.finish_reason !== null;
+    this.finish = frame.data.finish_reason;
   }
 }
 
@@ -104,6 +105,7 @@ class SseClient extends HttpClient {
         const chunk = JSON.parse(value);
         if (chunk.error) this.error = new Error(value);
         this.text += chunk.choices?.[0]?.delta?.content ?? '';
+        this.finish = chunk.choices?.[0]?.finish_reason ?? this.finish;
       }
     }
   }

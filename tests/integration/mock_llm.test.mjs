@@ -604,6 +604,28 @@ describe('mock-llm options', { skip, concurrency: false }, () => {
     assert.throws(() => execFileSync(binary, ['--listen', 'nowhere'], { stdio: 'ignore' }), { status: 1 });
   });
 
+  test('continue=1 goes on where the assistant stopped, overlap=N says a little again; --benchmark changes what is not said', async () => {
+    const server = await start('--benchmark', '--pace-ms', '0');
+    const say = async (model, begun) => {
+      const messages = [{ role: 'user', content: 'hello' }, ...(begun ? [{ role: 'assistant', content: begun }] : [])];
+      const r = await raw(server.port, post(chat(model, { messages }), 'Connection: close\r\n'));
+      return collect(response(r.bytes).body).content;
+    };
+    const whole = await say('m:text=emoji:tokens=30:continue=1'), points = [...whole];
+    for (const at of [1, 7, 8, 20, points.length]) {
+      const begun = points.slice(0, at).join('');
+      assert.equal(begun + (await say('m:text=emoji:tokens=30:continue=1', begun)), whole, `from ${at}`);
+      const again = await say('m:text=emoji:tokens=30:continue=1:overlap=9', begun);
+      assert.ok(whole.endsWith(again) && Buffer.byteLength(again) <= Buffer.byteLength(whole) - Buffer.byteLength(begun) + 9);
+      assert.ok(Buffer.byteLength(again) > Buffer.byteLength(whole) - Buffer.byteLength(begun), 'something is said again');
+      assert.equal(await say('m:text=emoji:tokens=30', begun), whole, 'not without the option');
+    }
+    assert.equal(await say('m:text=emoji:tokens=30:continue=1', 'something else'), whole);
+    assert.match(await say('plain:tokens=9'), /^[ -~]+$/);
+    assert.match(await say('other:text=cjk:tokens=9'), /^[^ -~]+$/);
+    await stop(server);
+  });
+
   test('TLS', async (t) => {
     const key = join(folder, 'key.pem');
     const cert = join(folder, 'cert.pem');

@@ -31,7 +31,9 @@ export async function until(what, probe, { timeout = 30000, every = 10 } = {}) {
   }
 }
 
-/** A port nobody listens on now. */
+const portsGiven = new Set();
+
+/** A port nobody listens on now, and that was not given before: the kernel may offer the same one twice. */
 export async function freePort() {
   const server = createServer();
   server.listen(0, '127.0.0.1');
@@ -39,6 +41,8 @@ export async function freePort() {
   const { port } = server.address();
   server.close();
   await once(server, 'close');
+  if (portsGiven.has(port)) return freePort();
+  portsGiven.add(port);
   return port;
 }
 
@@ -103,12 +107,15 @@ const section = (head, options) =>
  * A mock, a daemon and its transports.
  *   transports: { bmob: { plugin: 'ws-bmob', ...options } }   ports are chosen; stack.ports.bmob tells
  *   upstream, app, core, log: further options of these sections; model: the app's (a mock-llm model specification)
+ *   playground: its options (listen is chosen): serve the page too, on ports.playground
+ *   stateDir: where the history is kept, if not in the stack's own folder
+ *   metrics: serve them too, on ports.metrics (metricsPort, or a free one)
  */
-export async function startStack({ transports, upstreams = {}, upstream = {}, app = {}, core = {}, model = 'mock:tokens=20:pace=1', mock: given, apps = {}, mockArgs = [], env = {}, wait = true } = {}) {
+export async function startStack({ transports, upstreams = {}, upstream = {}, app = {}, core = {}, log = {}, model = 'mock:tokens=20:pace=1', mock: given, apps = {}, mockArgs = [], env = {}, wait = true, metrics = false, metricsPort, stateDir, playground } = {}) {
   const mock = given ?? (await startMock(mockArgs));
   const dir = await mkdtemp(path.join(os.tmpdir(), 'umbel-test-'));
   const ports = {};
-  let text = `state_dir = "${dir}"\n` + section('log', { level: 'debug' });
+  let text = `state_dir = "${stateDir ?? dir}"\n` + section('log', { level: 'debug', ...log });
   text += section('core', { ring_slots: 4096, journal_mb: 16, ...core });
   text += section('upstream demo', { base_url: `${mock.url}/v1`, models: ['*'], ...upstream });
   for (const [name, options] of Object.entries(upstreams)) text += section(`upstream ${name}`, options);
@@ -119,6 +126,8 @@ export async function startStack({ transports, upstreams = {}, upstream = {}, ap
     const common = { connect_rate: 100000, listen: [`127.0.0.1:${ports[name]}`], ...(options.anonymous_app ? {} : { apps: ['shop', ...Object.keys(apps)] }) };
     text += section(`transport ${name}`, { plugin: options.plugin, ...common, ...Object.fromEntries(Object.entries(options).filter(([k]) => k !== 'plugin')) });
   }
+  if (metrics) text += section('metrics', { listen: `127.0.0.1:${(ports.metrics = metricsPort ?? (await freePort()))}` });
+  if (playground) text += section('playground', { listen: `127.0.0.1:${(ports.playground = await freePort())}`, ...playground });
   const config = path.join(dir, 'umbel.conf');
   await writeFile(config, text, { mode: 0o600 });
   const stack = { mock, dir, ports, config, key: KEY };
