@@ -36,7 +36,9 @@ int main(int argc, char **argv)
 {
     const char *page = argc > 1 ? argv[1] : "";
     struct umbel_json *plugins[PLUGINS_MAX];
+    struct umbel_json *options = NULL;
     struct umbel_out out = {0};
+    char *text = NULL;
     size_t count = 0;
 
     for (int i = 3; i < argc && count < PLUGINS_MAX; i++) {
@@ -47,12 +49,18 @@ int main(int argc, char **argv)
     if (strcmp(page, "umbelctl") == 0)
         man_umbelctl(&out);
     else if (strcmp(page, "umbeld") == 0 && argc == 3)
-        man_umbeld(&out, read_or_die(argv[2]));
+        man_umbeld(&out, text = read_or_die(argv[2]));
     else if (strcmp(page, "umbel.conf") == 0 && argc > 3)
-        man_umbel_conf(&out, parse_or_die(argv[2]), plugins, count);
+        man_umbel_conf(&out, options = parse_or_die(argv[2]), plugins, count);
     else if (strcmp(page, "umbel-plugin") == 0 && argc > 3)
-        man_umbel_plugin(&out, read_or_die(argv[2]), plugins, count);
+        man_umbel_plugin(&out, text = read_or_die(argv[2]), plugins, count);
     else
         fprintf(stderr, "usage: umbel-man umbelctl | umbeld HELP | umbel.conf OPTIONS PLUGIN... | umbel-plugin TABLE PLUGIN...\n");
-    return out.size == 0 || out.failed || fwrite(out.data, 1, out.size, stdout) != out.size || fflush(stdout) != 0;
+    int status = out.size == 0 || out.failed || fwrite(out.data, 1, out.size, stdout) != out.size || fflush(stdout) != 0;
+    umbel_out_free(&out);
+    umbel_json_free(options);
+    free(text);
+    for (size_t i = 0; i < count; i++)
+        umbel_json_free(plugins[i]);
+    return status;
 }

@@ -381,7 +381,7 @@ static size_t split(const char *pattern, const char **part, char (*room)[4])
 bool query_pattern(const char *pattern, const char *text)
 {
     char room[QUERY_PATTERN_MAX][4];
-    const char *part[QUERY_PATTERN_MAX];
+    const char *part[QUERY_PATTERN_MAX] = {0};
     bool from_start = *pattern == '^', to_end = false;
     size_t size = strlen(pattern), count;
     uint64_t states, begin;
