@@ -148,11 +148,11 @@ static bool digest_of(const struct authorize *authorize, const struct authorize_
 }
 
 /* Nothing can be asked now. */
-static int refuse(struct authorize_service *service, const char *why, struct authorize_verdict *ret_verdict)
+static int refuse(struct authorize_service *service, const char *why, const struct authorize_verdict *verdict, struct authorize_verdict *ret_verdict)
 {
     service->counts.failures++;
     authorize_complain(service, why);
-    *ret_verdict = authorize_failed;
+    *ret_verdict = *verdict;
     return 1;
 }
 
@@ -163,7 +163,7 @@ int authorize_ask(struct authorize_service *service, const struct authorize_ques
 
     list_init(&ask->link);
     if (!digest_of(service->authorize, question, digest))
-        return refuse(service, "the credential cannot be hashed", ret_verdict);
+        return refuse(service, "the credential cannot be hashed", &authorize_failed, ret_verdict);
     if (authorize_cache_find(service->cache, digest, clock_now_ns(), ret_verdict)) {
         service->counts.cached++;
         return 1;
@@ -173,11 +173,11 @@ int authorize_ask(struct authorize_service *service, const struct authorize_ques
         service->counts.joined++;
     } else if (service->place->running >= AUTHORIZE_CALLS_MAX && service->waiting_count >= AUTHORIZE_WAITING_MAX) {
         service->counts.full++;
-        return refuse(service, "too many questions wait for it", ret_verdict);
+        return refuse(service, "too many questions wait for it", &authorize_overload, ret_verdict);
     } else {
         call = authorize_call_start(service, question, digest);
         if (!call)
-            return refuse(service, "no memory", ret_verdict);
+            return refuse(service, "no memory", &authorize_overload, ret_verdict);
     }
     list_append(&call->asks, &ask->link);
     return 0;

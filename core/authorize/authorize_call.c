@@ -10,6 +10,7 @@
 #define COMPLAIN_S 60u /* a service that fails is named in the log at most so often */
 
 const struct authorize_verdict authorize_failed = {.result = AUTHORIZE_FAILED, .message = "", .user = ""};
+const struct authorize_verdict authorize_overload = {.result = AUTHORIZE_FAILED, .message = "", .user = "", .overload = true};
 
 struct authorize_place *authorize_place_make(const struct authorize_options *options)
 {
@@ -99,7 +100,7 @@ void authorize_call_drop(struct authorize_call *call)
 
     list_remove(&call->in_waiting);
     service->waiting_count -= waiting;
-    tell(call, &authorize_failed);
+    tell(call, waiting ? &authorize_overload : &authorize_failed);
     if (waiting)
         authorize_call_free(&call->exchange);
 }

@@ -52,6 +52,7 @@ struct authorize_service {
 };
 
 extern const struct authorize_verdict authorize_failed;
+extern const struct authorize_verdict authorize_overload; /* it was never asked: too many were before */
 
 struct authorize_place *authorize_place_make(const struct authorize_options *options); /* NULL: no memory; users 1 */
 void authorize_place_leave(struct authorize_place *place);                             /* NULL is fine */

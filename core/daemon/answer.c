@@ -587,7 +587,7 @@ uint32_t answer_ask(struct daemon *daemon, const struct answer_question *questio
             answer_replace_history(daemon, question->app, session);
     }
     answer->bill = bill;
-    bill_asked(bill, daemon, model, messages.size);
+    bill_asked(bill, daemon, model, messages.size + question->parameters.size);
     answer_register(daemon->answers, answer, session);
     fill_row(answer, question, model);
     answer_trail_asked(answer, question->transport, messages.size);

@@ -69,7 +69,7 @@ static uint32_t refuse(struct daemon *daemon, const struct policy_request *reque
     if (how->words)
         why_set(why, 0, "%s", how->words);
     else
-        why_set(why, 0, "the messages are larger than %u bytes", limit);
+        why_set(why, 0, "the question is larger than %u bytes", limit);
     return how->error;
 }
 
@@ -85,12 +85,14 @@ uint32_t bill_open(struct daemon *daemon, const struct answer_question *question
         why_set(why, 0, "The service failed, try again later.");
         return UMBEL_ERROR_INTERNAL;
     }
-    bill->prompt_tokens = policy_tokens(question->messages.size);
+    /* the parameters too: tools and schemas are read by the model like messages */
+    size_t prompt_bytes = question->messages.size + question->parameters.size;
+    bill->prompt_tokens = policy_tokens(prompt_bytes);
     struct policy_request request = {.app = app->name,
                                      .key = question->key_name,
                                      .of_app = &of_app,
                                      .of_key = question->key_limits ? question->key_limits : &of_key,
-                                     .prompt_bytes = question->messages.size,
+                                     .prompt_bytes = prompt_bytes,
                                      .prompt_tokens = bill->prompt_tokens};
     enum policy_refusal refusal = policy_admit(daemon->policy, &request, &now, &bill->ticket, &limit);
     if (refusal) {

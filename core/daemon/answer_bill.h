@@ -33,7 +33,7 @@ void bill_drop(struct daemon *daemon, struct answer_bill *bill);
 
 uint32_t bill_output_tokens(const struct answer_bill *bill); /* at most, 0 = no limit */
 
-/* bill_asked - the question is on its way: to which model, and how many bytes of messages with what was remembered. */
+/* bill_asked - the question is on its way: to which model, and how many bytes of messages, with what was remembered, and parameters. */
 void bill_asked(struct answer_bill *bill, const struct daemon *daemon, const char *model, size_t bytes);
 
 /* bill_fit - how many of these bytes (text, or with whole the fragment of a tool call, which cannot be cut) may go out; fewer than size:

@@ -60,7 +60,7 @@ struct daemon_host {
     /* of the running process */
     struct ring_memory page; /* struct ring_reader_page */
     struct stats_page *stats;
-    int wake, bus_reader;
+    int wake, wake_read, bus_reader; /* wake: our end of the pipe; wake_read: the one that it is given */
     char sandbox[SANDBOX_SETTINGS_MAX];
     uint64_t pauses_told; /* of host.budget.pauses, on the stats page already */
     struct list askings; /* its questions that wait for the history */

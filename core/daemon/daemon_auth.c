@@ -22,6 +22,7 @@ struct daemon_auth {
     uint64_t tag;
     struct authorize_ask ask;
     size_t credential, app; /* at hand: of credentials, of the transport's apps */
+    uint32_t asked_app;     /* whose service is being asked */
     bool denied;            /* a service has said no: the anonymous app is not for this client any more */
     struct daemon_grant_owner open; /* whom on_failure = open lets in if no service allows; value.data NULL = nobody */
     uint32_t error;         /* the refusal so far */
@@ -109,7 +110,7 @@ static bool take_verdict(struct daemon_auth *auth, uint32_t app, const struct au
         note_refusal(auth, daemon_authorize_error(verdict), verdict->message);
         return false;
     default:
-        if (auth->host->daemon->apps[app].config->authorize.fail_open) {
+        if (auth->host->daemon->apps[app].config->authorize.fail_open && !verdict->overload) {
             if (!auth->open.credential.data)
                 auth->open = of;
         } else {
@@ -160,6 +161,7 @@ static bool ask_services(struct daemon_auth *auth, bool *ret_over)
                                                     .client_ip = auth->client_ip,
                                                     .credential = credential->value};
         auth->ask.done = asked;
+        auth->asked_app = (uint32_t)app;
         if (!daemon_authorize_ask(h->daemon, (uint32_t)app, &question, &auth->ask, &verdict))
             return false;
         *ret_over = take_verdict(auth, (uint32_t)app, &verdict);
@@ -201,9 +203,10 @@ static void go_on(struct daemon_auth *auth)
 static void asked(struct authorize_ask *ask, const struct authorize_verdict *verdict)
 {
     struct daemon_auth *auth = list_entry(ask, struct daemon_auth, ask);
-    int app = auth->app < auth->host->transport->config->apps.count ? service_at(auth) : -1; /* -1: the configuration has changed */
+    const struct daemon_host *h = auth->host;
+    uint32_t app = auth->asked_app; /* not the app at this place of the list: that may be another one since a reload */
 
-    if (app >= 0 && take_verdict(auth, (uint32_t)app, verdict))
+    if (daemon_serves(h->daemon, h->transport, app) && daemon_authorize_wanted(h->daemon, app) && take_verdict(auth, app, verdict))
         return;
     auth->app++;
     go_on(auth);

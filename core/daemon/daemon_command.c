@@ -144,6 +144,10 @@ static void host_restart_command(void *owner, struct admin_request *request, con
     bool found = false;
 
     stats_add(daemon->stats, CORE_ADMIN_COMMANDS, 1);
+    if (daemon->stopping) {
+        admin_fail(request, "the daemon stops", NULL);
+        return;
+    }
     for_each_worker(daemon, h)
     {
         if (h->role != DAEMON_SERVES || (strcmp(h->host.name, name) != 0 && strcmp(h->transport->config->name, name) != 0))

@@ -115,7 +115,9 @@ static void try_step(struct converge *converge, struct step *step)
     struct why why = {""};
     int r;
 
-    if (transport) {
+    if (converge->daemon->stopping) {
+        r = why_set(&why, -ESHUTDOWN, "the daemon stops");
+    } else if (transport) {
         r = change(converge, step, transport, &why);
     } else {
         r = daemon_transport_add(converge->daemon, step->wanted, &why);

@@ -223,7 +223,7 @@ static void take_verdict(struct grant *grant, const struct authorize_verdict *ve
 {
     const struct config_app *app = grant->host->daemon->apps[grant->app].config;
 
-    if (verdict->result == AUTHORIZE_ALLOW || (verdict->result == AUTHORIZE_FAILED && app->authorize.fail_open)) {
+    if (verdict->result == AUTHORIZE_ALLOW || (verdict->result == AUTHORIZE_FAILED && app->authorize.fail_open && !verdict->overload)) {
         believe(grant, verdict);
         return;
     }

@@ -1,11 +1,12 @@
 /* daemon/daemon_hosts.c - the workers of each transport: made, given what they need, watched, ended.
  * What they say is read in daemon_frames.c. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <umbel/event.h>
 #include <umbel/host.h>
@@ -57,6 +58,7 @@ static void release(struct daemon_host *h)
     stats_page_free(h->stats);
     h->stats = NULL;
     fd_close(&h->wake);
+    fd_close(&h->wake_read);
     for (size_t i = 0; i < HOST_LISTENERS_MAX; i++)
         fd_close(&h->trial_fds[i]);
 }
@@ -84,11 +86,14 @@ static int prepare(void *owner, struct host *host, struct host_spawn *spawn, str
         goto fail;
     if (trail_append(stats_page_fd(h->stats), TRAIL_HOST_SLOTS, why) < 0)
         log_warn("%s: umbelctl trace will not show its deliveries: %s", host->name, why->text);
-    h->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (h->wake == -1) {
-        r = why_errno(why, errno, "no eventfd for %s", host->name);
+    /* A pipe, not an eventfd: its ends have flags of their own, so nothing the process does to its end can make ours block. */
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) == -1) {
+        r = why_errno(why, errno, "no pipe to wake %s", host->name);
         goto fail;
     }
+    h->wake_read = ends[0];
+    h->wake = ends[1];
     h->bus_reader = bus_reader_add(daemon->bus, page_of(h), h->wake);
     if (h->bus_reader < 0) {
         r = why_set(why, -ENOSPC, "more than %u host processes", BUS_READERS_MAX);
@@ -102,7 +107,7 @@ static int prepare(void *owner, struct host *host, struct host_spawn *spawn, str
     spawn->journal = bus_journal_fd(daemon->bus);
     spawn->stats = stats_page_fd(h->stats);
     spawn->page = h->page.fd;
-    spawn->wake = h->wake;
+    spawn->wake = h->wake_read;
     spawn->listener_count = h->socket_count;
     for (size_t i = 0; i < h->socket_count; i++)
         spawn->listeners[i] = h->trial ? (h->trial_fds[i] = daemon_sockets_nobody()) : h->sockets[i]->fd;
@@ -203,7 +208,7 @@ int daemon_worker_create(struct daemon_transport *transport, const struct config
     h->role = role;
     h->number = number;
     h->row = row;
-    h->page.fd = h->wake = h->bus_reader = -1;
+    h->page.fd = h->wake = h->wake_read = h->bus_reader = -1;
     for (size_t i = 0; i < HOST_LISTENERS_MAX; i++)
         h->trial_fds[i] = -1;
     list_init(&h->askings);

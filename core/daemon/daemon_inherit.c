@@ -18,7 +18,6 @@
 #include "core/base/number.h"
 
 #define FIRST 3 /* sd_listen_fds(3) */
-#define SAFE 1024
 
 static struct inherited {
     int fd;
@@ -152,7 +151,7 @@ int daemon_inherit_exec(const char *path, char *const argv[])
 
     daemon_inherit_listen();
     for (size_t i = 0; i < count; i++) {
-        moved[i] = fcntl(inherited[i].fd, F_DUPFD_CLOEXEC, SAFE);
+        moved[i] = fcntl(inherited[i].fd, F_DUPFD_CLOEXEC, FIRST + (int)count);
         if (moved[i] == -1)
             return -errno;
     }

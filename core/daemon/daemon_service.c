@@ -80,7 +80,9 @@ static struct daemon_transport *find(struct daemon *daemon, struct admin_request
     struct daemon_transport *transport = daemon_transport_find(daemon, name);
 
     stats_add(daemon->stats, CORE_ADMIN_COMMANDS, 1);
-    if (!transport)
+    if (daemon->stopping)
+        admin_fail(request, "the daemon stops", NULL);
+    else if (!transport)
         admin_fail(request, "no transport has this name", "umbelctl host list shows them");
     else if (!transport->handover)
         return transport;
@@ -116,9 +118,11 @@ static void drain(void *owner, struct admin_request *request, const struct umbel
     list_for_each(link, spare, &transport->workers)
     {
         struct daemon_host *h = list_entry(link, struct daemon_host, link);
-        if (h->role != DAEMON_SERVES || h->host.state == HOST_STOPPING)
+        if (h->role != DAEMON_SERVES)
             continue;
-        h->host.again = false;
+        h->host.again = false; /* also if it is being restarted */
+        if (h->host.state == HOST_STOPPING)
+            continue;
         host_stop(&h->host, h->config->drain_ms);
         daemon_worker_show(h);
     }

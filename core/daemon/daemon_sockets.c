@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "core/base/fd.h"
+#include "core/base/log.h"
 #include "core/daemon/daemon_inherit.h"
 
 static bool is_at(const struct daemon_socket *socket, const struct config_listen *listen)
@@ -116,10 +117,29 @@ int daemon_sockets_nobody(void)
     return fd;
 }
 
+/* Unlike TCP's, a unix socket that was shut stays so. */
+static void renew(struct daemon_socket *socket)
+{
+    const struct config_listen at = {.is_unix = true, .host = socket->host, .text = socket->host};
+    struct why why = {""};
+    int fd;
+
+    if (daemon_listen_now(&at, false, &fd, &why) < 0) {
+        log_warn("%s: %s", socket->host, why.text);
+        return;
+    }
+    fd_close(&socket->fd);
+    socket->fd = fd;
+    socket->shut = false;
+}
+
 void daemon_sockets_listen(struct daemon_host *h)
 {
     for (size_t i = 0; i < h->socket_count; i++)
-        listen(h->sockets[i]->fd, SOMAXCONN);
+        if (h->sockets[i]->shut)
+            renew(h->sockets[i]);
+        else
+            listen(h->sockets[i]->fd, SOMAXCONN);
 }
 
 static bool is_served_by_others(const struct daemon_host *self, const struct daemon_socket *socket)
@@ -135,11 +155,31 @@ static bool is_served_by_others(const struct daemon_host *self, const struct dae
     return false;
 }
 
+/* A unix socket that the system's manager gave us: its path is not ours to make anew or to remove. */
+static bool is_lent(const struct daemon_socket *socket)
+{
+    return socket->is_unix && daemon_inherit_has(&(struct config_listen){.is_unix = true, .host = (char *)(uintptr_t)socket->host});
+}
+
 void daemon_sockets_refuse(struct daemon_host *h)
 {
-    for (size_t i = 0; i < h->socket_count; i++)
-        if (!is_served_by_others(h, h->sockets[i]))
-            shutdown(h->sockets[i]->fd, SHUT_RDWR);
+    for (size_t i = 0; i < h->socket_count; i++) {
+        struct daemon_socket *socket = h->sockets[i];
+        if (is_served_by_others(h, socket) || is_lent(socket))
+            continue; /* a lent one keeps who comes waiting */
+        shutdown(socket->fd, SHUT_RDWR);
+        socket->shut = socket->is_unix;
+    }
+}
+
+/* Another transport may have taken the path over meanwhile. */
+static bool path_is_others(struct daemon *daemon, const struct daemon_socket *self)
+{
+    for_each_worker(daemon, h)
+        for (size_t i = 0; i < h->socket_count; i++)
+            if (h->sockets[i] != self && h->sockets[i]->is_unix && strcmp(h->sockets[i]->host, self->host) == 0)
+                return true;
+    return false;
 }
 
 void daemon_sockets_drop(struct daemon_host *h)
@@ -154,9 +194,8 @@ void daemon_sockets_release(struct daemon_host *h)
         struct daemon_socket *socket = h->sockets[--h->socket_count];
         if (--socket->uses > 0)
             continue;
-        bool inherited = socket->is_unix && daemon_inherit_has(&(struct config_listen){.is_unix = true, .host = socket->host});
         fd_close(&socket->fd);
-        if (socket->is_unix && !inherited)
+        if (socket->is_unix && !is_lent(socket) && !path_is_others(h->daemon, socket))
             remove(socket->host);
         free(socket);
     }

@@ -8,7 +8,7 @@
 struct daemon_socket {
     int fd;
     uint32_t uses; /* workers */
-    bool is_unix;
+    bool is_unix, shut /* unix: it refuses, and can never listen again: another takes its place */;
     uint16_t port;
     char host[]; /* without brackets; a path */
 };

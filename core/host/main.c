@@ -11,6 +11,7 @@
 #include <event2/event.h>
 
 #include "core/base/clock.h"
+#include "core/base/fd.h"
 #include "core/base/log.h"
 #include "core/base/number.h"
 #include "core/host/hosting.h"
@@ -89,6 +90,11 @@ static int confine(struct hosting *hosting, const struct sandbox_settings *setti
         *strrchr(folder, '/') = '\0';
         keep.stats_folder = hosting->stats_fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
     }
+    /* The page is mapped: whoever takes over this process shall not be able to cut the file short or to make it grow. */
+    int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (nothing == -1 || dup2(nothing, CONTROL_FD_STATS) == -1)
+        return why_errno(why, errno, "cannot let go of the stats page");
+    fd_close(&nothing);
     int r = sandbox_enter(settings, &keep, hosting->confined, why);
     if (r < 0)
         return r;

@@ -260,7 +260,12 @@ int stats_page_adopt(int fd, struct stats_page **ret_page, struct why *why)
 
 void stats_page_rename(struct stats_page *page, const char *name)
 {
-    put_text(page->header->name, sizeof page->header->name, name);
+    char field[sizeof page->header->name] = {0};
+
+    put_text(field, sizeof field, name);
+    /* not through the mapping: whoever else holds the file may have cut it short */
+    if (pwrite(page->fd, field, sizeof field, offsetof(struct stats_header, name)) != (ssize_t)sizeof field)
+        return; /* a list shows the old name */
 }
 
 int stats_page_fd(const struct stats_page *page)

@@ -166,8 +166,10 @@ int trail_append(int fd, uint32_t slots, struct why *why)
         return r;
     fill_header(&header, slots);
     if (ftruncate(fd, (off_t)(at + trail_size(slots))) == -1 || pwrite(fd, &header, sizeof header, (off_t)at) != (ssize_t)sizeof header)
-        return why_errno(why, errno, "room for events"); /* that of the slots is the host's own risk */
-    return 0;
+        return why_errno(why, errno, "room for events");
+    /* Now, not slot by slot: where a full disk would be a signal instead of an error. */
+    r = posix_fallocate(fd, (off_t)at, (off_t)trail_size(slots));
+    return r ? why_errno(why, r, "room for events") : 0;
 }
 
 int trail_adopt(int fd, struct trail **ret_trail, struct why *why)

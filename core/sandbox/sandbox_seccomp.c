@@ -89,9 +89,14 @@ static int add_arguments(scmp_filter_ctx filter, bool outbound)
         {"fcntl", BASE, {1, INT, F_GETFD}, {0, 0, 0}},
         {"fcntl", BASE, {1, INT, F_SETFD}, {0, 0, 0}},
         {"fcntl", BASE, {1, INT, F_GETFL}, {0, 0, 0}},
-        {"fcntl", BASE, {1, INT, F_SETFL}, {0, 0, 0}},
+        {"fcntl", BASE, {1, INT, F_SETFL}, {2, O_NONBLOCK, O_NONBLOCK}}, /* what is shared with others never blocks them */
         {"fcntl", BASE, {1, INT, F_ADD_SEALS}, {0, 0, 0}},
         {"fcntl", BASE, {1, INT, F_GET_SEALS}, {0, 0, 0}},
+        /* no datagrams to named unix sockets; no connection by the first data that are sent */
+        {"socketpair", BASE, {0, INT, AF_UNIX}, {1, 0xf, SOCK_STREAM}},
+        {"sendto", BASE, {3, MSG_FASTOPEN, 0}, {0, 0, 0}},
+        {"sendmsg", BASE, {2, MSG_FASTOPEN, 0}, {0, 0, 0}},
+        {"sendmmsg", BASE, {3, MSG_FASTOPEN, 0}, {0, 0, 0}},
         /* threads, no processes */
         {"clone", OUTBOUND, {0, CLONE_THREAD, CLONE_THREAD}, {0, 0, 0}},
         /* the internet, and the kernel's list of addresses; no unix sockets, so no admin socket */

@@ -338,12 +338,16 @@ void host_retire(struct host *host, uint32_t drain_ms)
 
 void host_restart(struct host *host, uint32_t drain_ms)
 {
+    if (host->state == HOST_STARTING)
+        return;
+    host->again = true; /* of one that is stopping too */
+    if (host->state == HOST_STOPPING)
+        return;
     if (host->state != HOST_RUNNING) {
-        if (host->state != HOST_STARTING && host->state != HOST_STOPPING)
-            host_start(host);
+        host->again = false;
+        host_start(host);
         return;
     }
-    host->again = true;
     host_stop(host, drain_ms);
 }
 

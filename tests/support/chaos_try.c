@@ -24,6 +24,8 @@
 
 #define RING_FD 4
 #define JOURNAL_FD 5
+#define STATS_FD 6 /* /dev/null by the time that a plugin runs */
+#define WAKE_FD 8
 #define FORKS 64
 
 struct against {
@@ -241,6 +243,28 @@ static int try_journal_protect(const struct against *a) { (void)a; return map_th
 static int try_journal_write(const struct against *a) { (void)a; return result(pwrite(JOURNAL_FD, "x", 1, 64)); }
 static int try_journal_cut(const struct against *a) { (void)a; return result(ftruncate(JOURNAL_FD, 0)); }
 static int try_code_map(const struct against *a) { (void)a; return map(-1, PROT_READ | PROT_WRITE | PROT_EXEC); }
+/* What the core and other processes have open too: never made to block, to shrink or to grow. */
+static int try_stats_cut(const struct against *a) { (void)a; return result(ftruncate(STATS_FD, 0)); }
+static int try_stats_grow(const struct against *a) { (void)a; return result(pwrite(STATS_FD, "x", 1, 1 << 30)); }
+static int try_wake_block(const struct against *a) { (void)a; return result(fcntl(WAKE_FD, F_SETFL, 0)); }
+static int try_wake_write(const struct against *a) { (void)a; return result(write(WAKE_FD, "x", 1)); }
+
+static int try_datagrams(const struct against *a)
+{
+    int fds[2];
+
+    (void)a;
+    return result(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fds));
+}
+
+/* A listener that was shut is a socket like any other, and data that open a connection need no connect(). */
+static int try_fast_open(const struct against *a)
+{
+    struct sockaddr_in to = local(a->port);
+
+    return result(sendto(STDERR_FILENO, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, (const void *)&to, sizeof to));
+}
+
 static int try_code_protect(const struct against *a) { (void)a; return map_then_protect(-1, PROT_READ | PROT_EXEC); }
 
 #define TRY(name) {#name, try_##name}
@@ -256,6 +280,7 @@ static const struct attempt {
     TRY(setuid), TRY(setgroups), TRY(dumpable), TRY(outlive), TRY(io_uring), TRY(tiocsti), TRY(limits), TRY(limits_of_core),
     TRY(ring_map), TRY(ring_protect), TRY(ring_reopen), TRY(ring_write), TRY(ring_cut),
     TRY(journal_map), TRY(journal_protect), TRY(journal_write), TRY(journal_cut), TRY(code_map), TRY(code_protect),
+    TRY(stats_cut), TRY(stats_grow), TRY(wake_block), TRY(wake_write), TRY(datagrams), TRY(fast_open),
 };
 
 void chaos_try(const char *query, char *ret_json, size_t room)
