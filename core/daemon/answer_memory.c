@@ -33,7 +33,8 @@ static void add_to_history(struct answer *answer, const struct journal_ending *e
     umbel_out_text(&message, "{\"role\":\"assistant\",\"content\":");
     umbel_out_json(&message, text, size);
     umbel_out_put(&message, "}", 1);
-    if (whole && journal_identity(bus_journal_reader(answer->daemon->bus), answer->ref, &identity) == 0) {
+    bool forgotten = answer->forget && answer->reader_total == 0; /* on_orphan = drain: nobody is told it again */
+    if (whole && !forgotten && journal_identity(bus_journal_reader(answer->daemon->bus), answer->ref, &identity) == 0) {
         answer_about_write(&identity, ending, size, &about);
         umbel_out_put(&about, "", 1);
     }
