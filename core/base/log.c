@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,7 +18,8 @@ static struct {
     _Atomic enum log_level level; /* changed while other threads write lines */
     atomic_bool json;
     atomic_bool journal; /* standard error is the journal's: it is told each line's level */
-} log_state = {"umbel", LOG_INFO, false, false};
+    _Atomic int socket;  /* to the journal, or -1 */
+} log_state = {"umbel", LOG_INFO, false, false, -1};
 
 static const char *const level_text[] = {"", "error", "warn", "info", "debug"};
 static const char *const priority_mark[] = {"", "<3>", "<4>", "<6>", "<7>"}; /* of sd-daemon(3) */
@@ -39,6 +42,24 @@ void log_setup(const char *name, enum log_level level, bool json)
     log_state.journal = stderr_is_journal();
     snprintf(log_state.name, sizeof log_state.name, "%s", name);
     log_change(level, json);
+}
+
+bool log_journal_connect(const char *path)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    int fd = -1, old = log_state.socket;
+
+    if (log_state.journal && strlen(path) < sizeof to.sun_path)
+        fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    memcpy(to.sun_path, path, fd == -1 ? 0 : strlen(path) + 1);
+    if (fd != -1 && connect(fd, (const struct sockaddr *)&to, sizeof to) == -1) {
+        close(fd);
+        fd = -1;
+    }
+    log_state.socket = fd;
+    if (old != -1)
+        close(old);
+    return fd != -1;
 }
 
 void log_change(enum log_level level, bool json)
@@ -93,6 +114,23 @@ static size_t append_escaped(char *line, size_t at, size_t room, const char *tex
     return at;
 }
 
+/* As a datagram of fields; false: it was not taken. */
+static bool send_fields(enum log_level level, const char *stream, const char *text)
+{
+    char fields[LOG_LINE_MAX];
+    const char *space = strchr(log_state.name, ' ');
+    int first = space ? (int)(space - log_state.name) : (int)strlen(log_state.name), socket = log_state.socket;
+
+    if (socket == -1 || log_state.json)
+        return false;
+    int n = snprintf(fields, sizeof fields, "PRIORITY=%c\nSYSLOG_IDENTIFIER=%.*s\n%s%s%s%s%s%sMESSAGE=", priority_mark[level][1], first, log_state.name,
+                     space ? "UMBEL_WORKER=" : "", space ? space + 1 : "", space ? "\n" : "", stream ? "UMBEL_STREAM=" : "", stream ? stream : "",
+                     stream ? "\n" : "");
+    size_t at = append_escaped(fields, (size_t)n, sizeof fields - 1, text);
+    fields[at++] = '\n';
+    return send(socket, fields, at, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)at;
+}
+
 void log_line(enum log_level level, const char *stream, const char *format, ...)
 {
     char text[LOG_LINE_MAX - 512], line[LOG_LINE_MAX], when[40];
@@ -107,6 +145,8 @@ void log_line(enum log_level level, const char *stream, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    if (send_fields(level, stream, text))
+        return;
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &utc);
     at = strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &utc);

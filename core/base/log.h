@@ -13,6 +13,11 @@ enum log_level { LOG_ERROR = 1, LOG_WARN = 2, LOG_INFO = 3, LOG_DEBUG = 4 };
 /* Where standard error is the journal's (JOURNAL_STREAM) each line begins with its priority, "<4>", which the journal takes off. */
 /* log_setup - who speaks ("umbeld", "umbel-host bmob.0"), from which level on, and whether as JSON.  name is copied. */
 void log_setup(const char *name, enum log_level level, bool json);
+/* log_journal_connect - from now on lines in text form go to the journal's own socket (LOG_JOURNAL_SOCKET) as fields, if standard error is the
+ * journal's: MESSAGE, PRIORITY, SYSLOG_IDENTIFIER (the first word of the name), UMBEL_WORKER (the second, if any), UMBEL_STREAM.  Before the process
+ * confines itself.  What the socket does not take, or if there is none, is written to standard error as before.  True: connected. */
+#define LOG_JOURNAL_SOCKET "/run/systemd/journal/socket"
+bool log_journal_connect(const char *path);
 /* log_change - level and form from now on; the name stays. */
 void log_change(enum log_level level, bool json);
 enum log_level log_level(void);

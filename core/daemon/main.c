@@ -115,6 +115,7 @@ static int run(struct config *config, const char *host_program)
     struct why why = {""};
 
     log_setup("umbeld", log_level_parse(config->log_level), config->log_json);
+    log_journal_connect(LOG_JOURNAL_SOCKET);
     if (daemon_create(config, host_program, &daemon, &why) < 0) {
         log_error("cannot start: %s", why.text);
         return EXIT_FAILURE;

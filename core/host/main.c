@@ -186,6 +186,7 @@ int main(int argc, char **argv)
     hosting.stats_fd = -1;
     hosting.ring_memory.fd = hosting.journal_memory.fd = hosting.page_memory.fd = -1;
     log_setup(from, log_level_parse(argv[4]), strcmp(argv[5], "json") == 0);
+    log_journal_connect(LOG_JOURNAL_SOCKET);
     set_signals();
     int status = EXIT_FAILURE;
     if (hosting_open(&hosting, argv[1], &settings, &why) < 0)

@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "core/base/log.h"
@@ -63,9 +65,51 @@ static void test_priorities(void **state)
     }
 }
 
+/* Goal: the journal gets fields it can be searched by, and no line can add one.  Method: a socket in the place of the journal's; then it is closed.
+ * Catches: a stream without its field, a line end that begins a field, lines lost when the socket goes away. */
+static void test_fields(void **state)
+{
+    char folder[] = "/tmp/umbel-journal-XXXXXX", text[4096] = "";
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    int journal = socket(AF_UNIX, SOCK_DGRAM, 0), saved = dup(STDERR_FILENO);
+    FILE *file = tmpfile();
+    struct stat about;
+    char stream[64];
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(at.sun_path, sizeof at.sun_path, "%s/socket", folder);
+    assert_int_equal(bind(journal, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(dup2(fileno(file), STDERR_FILENO), STDERR_FILENO);
+    assert_int_equal(fstat(STDERR_FILENO, &about), 0);
+    snprintf(stream, sizeof stream, "%llu:%llu", (unsigned long long)about.st_dev, (unsigned long long)about.st_ino);
+    setenv("JOURNAL_STREAM", stream, 1);
+    log_setup("umbel-host bmob.0", LOG_INFO, false);
+    assert_true(log_journal_connect(at.sun_path));
+    log_line(LOG_WARN, "chatcmpl-1", "cut\nUMBEL_STREAM=forged");
+    ssize_t n = recv(journal, text, sizeof text - 1, MSG_DONTWAIT);
+    assert_true(n > 0);
+    assert_string_equal(text, "PRIORITY=4\nSYSLOG_IDENTIFIER=umbel-host\nUMBEL_WORKER=bmob.0\nUMBEL_STREAM=chatcmpl-1\nMESSAGE=cut\\nUMBEL_STREAM=forged\n");
+    close(journal);
+    log_info("alone");
+    assert_true(!log_journal_connect("/nowhere/socket"));
+    unsetenv("JOURNAL_STREAM");
+    log_setup("test", LOG_INFO, false);
+    dup2(saved, STDERR_FILENO);
+    rewind(file);
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    assert_non_null(strstr(text, "<6>"));
+    assert_non_null(strstr(text, "alone"));
+    assert_null(strstr(text, "forged"));
+    fclose(file);
+    close(saved);
+    unlink(at.sun_path);
+    rmdir(folder);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_priorities)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_priorities), cmocka_unit_test(test_fields)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
