@@ -32,7 +32,8 @@ async function play(t, { io, rounds, clients, seconds }) {
     }
     t.diagnostic(JSON.stringify(tally(world)));
     assert.equal(world.problems.length, 0, `seed ${seed}\n${report(world.problems)}`);
-    for (const fault of world.menu.faults) assert.ok(world.questions.some((q) => q.fault === fault), `${fault} was asked for`);
+    if (!SANITIZED) // with few clients chance may leave one out
+      for (const fault of world.menu.faults) assert.ok(world.questions.some((q) => q.fault === fault), `${fault} was asked for`);
     await support.until('the descriptors to be back', async () => {
       const grown = descriptorsGrown(before, await snapshot(world.stack));
       if (grown.length) throw new Error(grown.join('; '));
