@@ -170,6 +170,7 @@ describe('secrets', () => {
 
 describe('what another process of the same user can see', () => {
   test('neither memory nor environment', async (t) => {
+    if (process.env.UMBEL_SANITIZER) return t.skip('the leak checker traces its own process, so others of the user can too');
     const user = process.getuid() === 0 ? ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', '--'] : ['env'];
     const dir = await mkdtemp(path.join(os.tmpdir(), 'umbel-secrets-'));
     const port = await freePort(), file = path.join(dir, 'umbel.conf');
