@@ -180,7 +180,7 @@ describe('a bad new plugin changes nothing', () => {
   for (const [how, words, served] of [
     ['refused', /ABI 2/, true],
     ['constructor', /ended without a word|signal 6|Abort/, true],
-    ['open', /status 1/, true],
+    ['open', /status 1|signal 9/, true], // 9: a sanitizer's last words take so long that it is helped to its end
     ['crash', /signal 6/, true],
     ['hang', /not ready within its time/, true],
     ['later', /signal 14/, false], // it accepts for two seconds and answers nobody: who came to it then is lost
