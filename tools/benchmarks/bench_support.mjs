@@ -127,7 +127,7 @@ export async function umbel({ transports, sourcePort, journal = 256, env = {}, c
   const stack = await startStack({
     transports, mock: { url: `http://127.0.0.1:${sourcePort}` }, model: 'load', env,
     core: { journal_mb: journal, ring_slots: 65536, ...core }, upstream: { max_concurrent: 65536, queue: 65536 },
-    app: { history: 'off', ...app }, log: 'warn',
+    app: { history: 'off', ...app }, log: { level: 'warn' },
   });
   pin(stack.daemon.pid, SERVER_CPU);
   return { pid: stack.daemon.pid, stack, stop: () => stack.stop() };
