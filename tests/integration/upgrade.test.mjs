@@ -1,5 +1,6 @@
 // New processes take the place of a transport's while clients are there: no answer is interrupted, no byte lost or doubled, no
 // connection refused; a bad new plugin changes nothing.
+// sanitizers: no (hosts are watched for seconds in each case: too slow there)
 import { test, describe, before, after, afterEach } from 'node:test';
 import assert from 'node:assert/strict';
 import http from 'node:http';
