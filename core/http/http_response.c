@@ -302,6 +302,12 @@ static int read_header(struct http_response *r, struct span line, struct why *wh
 
 /* ---- the body ---- */
 
+/* -1: not a hexadecimal digit. */
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
 static int read_chunk_size(struct http_response *r, struct span line, struct why *why)
 {
     const char *semicolon = memchr(line.data, ';', line.size);
@@ -311,10 +317,10 @@ static int read_chunk_size(struct http_response *r, struct span line, struct why
     if (digits.size == 0 || digits.data != line.data || digits.size > 15 || !is_field_text(line))
         return refuse(why, "bad chunk size");
     for (size_t i = 0; i < digits.size; i++) {
-        const char *hex = "0123456789abcdef0123456789ABCDEF", *digit = digits.data[i] ? strchr(hex, digits.data[i]) : NULL;
-        if (!digit)
+        int digit = hex_digit(digits.data[i]);
+        if (digit < 0)
             return refuse(why, "bad chunk size");
-        size = size << 4 | (uint64_t)((digit - hex) & 15);
+        size = size << 4 | (uint64_t)digit;
     }
     r->left = size;
     r->state = size > 0 ? STATE_CHUNK : STATE_TRAILER;

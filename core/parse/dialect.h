@@ -13,7 +13,7 @@
  *                                                                  a reason exist; quirk done_without_finish off makes it TRUNCATED
  *     end marker, no finish reason, and there was no content       FAILED, with ERROR: so a dead upstream looks
  *     none of these                                                TRUNCATED, with ERROR: never a clean end
- * Every verdict but COMPLETE comes with exactly one ERROR.  Memory: under 3 KiB and five buffers of at most 64 KiB;
+ * Every verdict but COMPLETE comes with exactly one ERROR.  Memory: under 3 KiB, one buffer of 2 KiB and five of at most 64 KiB;
  * while one event is read at most ten times the line cap and 16 MiB for its tree.  Pure: no I/O, no clock, no globals.  One thread. */
 #ifndef PARSE_DIALECT_H
 #define PARSE_DIALECT_H
@@ -80,6 +80,7 @@ struct dialect_counts {
     uint64_t comments;           /* signs of life without content */
     uint64_t ignored;            /* events that mean nothing here: unknown, not objects, of other choices, after the end */
     uint64_t slow;               /* chunks that the fast scanner declined */
+    uint64_t alike;              /* chunks that were read by comparing them with the one before (delta_form.h) */
     uint64_t malformed;          /* data lines that were not JSON */
     uint64_t eof_flush, missing_done, suspect;
     bool saw_content, saw_finish, saw_done, saw_error;

@@ -155,6 +155,27 @@ static int take_slowly(struct dialect_reader *r, struct span name, struct span t
     return result;
 }
 
+/* The one delta of a chunk that says nothing else, as its place in the payload. */
+static void learn_form(struct dialect_reader *r, struct span payload, const struct delta_chunk *chunk)
+{
+    const bool on[DELTA_THINKING_COUNT] = {r->quirks.reasoning_content, r->quirks.reasoning, r->quirks.thinking};
+    struct span value = chunk->text;
+    enum parse_kind kind = PARSE_TEXT;
+
+    if (chunk->finish.data || chunk->usage.seen || chunk->choice_usage.seen)
+        return;
+    for (int i = 0; i < DELTA_THINKING_COUNT; i++) {
+        if (chunk->thinking[i].size == 0)
+            continue;
+        if (value.size > 0 || !on[i])
+            return;
+        value = chunk->thinking[i];
+        kind = PARSE_REASONING;
+    }
+    if (value.size > 0)
+        delta_form_learn(&r->form, payload, value, kind);
+}
+
 static int chat_payload(struct dialect_reader *r, struct span name, struct span data, bool cut, struct why *why)
 {
     struct span text = dialect_trim(data);
@@ -178,6 +199,8 @@ static int chat_payload(struct dialect_reader *r, struct span name, struct span 
     if ((r->quirks.error_event && span_is(name, "error")) || !delta_scan(text.data, text.size, &r->unescaped, &chunk))
         return take_slowly(r, name, text, cut, why);
     r->counts.eof_flush += cut;
+    if (name.size == 0 && text.size == data.size)
+        learn_form(r, text, &chunk);
     result = take_deltas(r, &chunk);
     return result < 0 ? result : take_finish(r, chunk.finish);
 }

@@ -163,18 +163,12 @@ int dialect_note_done(struct dialect_reader *r)
 
 /* ---- input ---- */
 
-/* What every entry ends with.  An error of reading itself becomes the answer's error; once the answer is concluded, trouble with what
- * follows it does not matter. */
-static int settle(struct dialect_reader *r, int result)
+/* An error of reading itself becomes the answer's error. */
+static int fail(struct dialect_reader *r, int result)
 {
     struct dialect_error error = {.kind = result == -ENOMEM ? UMBEL_ERROR_INTERNAL : UMBEL_ERROR_UPSTREAM, .retryable = true};
     int sink;
 
-    r->counts.comments = r->sse.comments;
-    if (r->scratch.capacity > SSE_KEEP_MAX)
-        umbel_out_free(&r->scratch);
-    if (result >= 0 || (r->concluded && !r->stopped))
-        return 0;
     if (!r->stopped) {
         if (result == -ENOMEM)
             why_set(r->why, result, "no memory to read the answer");
@@ -186,6 +180,15 @@ static int settle(struct dialect_reader *r, int result)
     return result;
 }
 
+/* What every entry ends with.  Once the answer is concluded, trouble with what follows it does not matter. */
+static int settle(struct dialect_reader *r, int result)
+{
+    r->counts.comments = r->sse.comments;
+    if (r->scratch.capacity > SSE_KEEP_MAX)
+        umbel_out_free(&r->scratch);
+    return result >= 0 || (r->concluded && !r->stopped) ? 0 : fail(r, result);
+}
+
 static int failed_before(const struct dialect_reader *r, struct why *why)
 {
     return why_set(why, r->error, r->stopped ? "the sink has stopped the answer" : "the answer has failed before");
@@ -193,10 +196,11 @@ static int failed_before(const struct dialect_reader *r, struct why *why)
 
 int dialect_feed(struct dialect_reader *r, const char *bytes, size_t size, struct why *why)
 {
-    struct why spare = {""};
+    struct why spare; /* only its first byte is cleared: this is asked for with every delta */
 
     if (r->error < 0)
         return failed_before(r, why);
+    spare.text[0] = '\0';
     r->counts.bytes += size;
     r->why = why ? why : &spare;
     return settle(r, r->ops->feed(r, bytes, size, r->why));
@@ -245,11 +249,16 @@ int dialect_take_event(struct dialect_reader *r, struct span name, struct span d
     return r->ops->payload(r, name, data, at_eof, r->why);
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 struct span dialect_trim(struct span text)
 {
-    while (text.size > 0 && strchr(" \t\r\n", text.data[0]) && text.data[0])
+    while (text.size > 0 && is_blank(text.data[0]))
         text = span_of(text.data + 1, text.size - 1);
-    while (text.size > 0 && strchr(" \t\r\n", text.data[text.size - 1]) && text.data[text.size - 1])
+    while (text.size > 0 && is_blank(text.data[text.size - 1]))
         text.size--;
     return text;
 }
@@ -294,6 +303,21 @@ static int on_comment(void *owner, struct span text)
     return r->ops->comment && !r->concluded ? r->ops->comment(r, text) : 0;
 }
 
+static int on_ahead(void *owner, struct span bytes, size_t *ret_taken)
+{
+    struct dialect_reader *r = owner;
+    struct span text;
+
+    if (r->concluded)
+        return 0;
+    *ret_taken = delta_form_take(&r->form, bytes.data, bytes.size, &r->unescaped, &text);
+    if (*ret_taken == 0)
+        return 0;
+    r->counts.events++;
+    r->counts.alike++;
+    return r->form.kind == PARSE_TEXT ? dialect_emit_text(r, text) : dialect_emit_thinking(r, text);
+}
+
 static int on_field(void *owner, struct span name, struct span value, bool at_eof)
 {
     struct dialect_reader *r = owner;
@@ -316,7 +340,7 @@ int dialect_sse_end(struct dialect_reader *r, struct why *why)
 void dialect_reader_init(struct dialect_reader *r, const struct dialect_ops *ops, const struct dialect_quirks *quirks, size_t line_cap,
                          parse_sink *sink, void *owner)
 {
-    static const struct sse_calls calls = {.event = on_event, .field = on_field, .comment = on_comment};
+    static const struct sse_calls calls = {.event = on_event, .field = on_field, .comment = on_comment, .ahead = on_ahead};
 
     *r = (struct dialect_reader){.ops = ops, .sink = sink, .owner = owner};
     r->quirks = quirks ? *quirks : dialect_quirks_default;
@@ -332,6 +356,7 @@ void dialect_free(struct dialect_reader *r)
     sse_free(&r->sse);
     umbel_out_free(&r->scratch);
     umbel_out_free(&r->unescaped);
+    delta_form_free(&r->form);
     free(r);
 }
 

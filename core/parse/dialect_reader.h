@@ -6,6 +6,7 @@
 #ifndef DIALECT_READER_H
 #define DIALECT_READER_H
 
+#include "core/parse/delta_form.h"
 #include "core/parse/dialect.h"
 #include "core/parse/dialect_error.h"
 #include "core/parse/sse_parser.h"
@@ -41,6 +42,7 @@ struct dialect_reader {
     struct why *why;                    /* of the call at hand, for the calls of the SSE parser */
     struct utf8_carry text, thinking;   /* halves of characters */
     struct umbel_out scratch, unescaped; /* for joining; for the scanner */
+    struct delta_form form;             /* learned by a dialect that knows where in its payload a delta stood */
     int error;                          /* sticky */
     bool stopped;                       /* the sink said stop */
     bool concluded;                     /* USAGE and FINISH or ERROR are out */

@@ -130,18 +130,45 @@ static int end_line(struct sse_parser *p, struct span rest, struct why *why)
     return r;
 }
 
+/* Events that the owner reads by itself.  *bytes moves past them. */
+static int read_ahead(struct sse_parser *p, const char **bytes, const char *end)
+{
+    size_t taken = 1;
+    int r = 0;
+
+    while (r == 0 && taken > 0 && *bytes < end) {
+        size_t size = (size_t)(end - *bytes);
+        taken = 0;
+        r = p->calls->ahead(p->owner, span_of(*bytes, size < p->cap ? size : p->cap), &taken);
+        *bytes += taken;
+        p->lines += taken > 0 ? 2 : 0;
+    }
+    return r;
+}
+
+static bool between_events(const struct sse_parser *p)
+{
+    return p->begun && p->line.size == 0 && !p->has_data && p->name_size == 0;
+}
+
 static int feed(struct sse_parser *p, const char *bytes, size_t size, struct why *why)
 {
-    const char *end = bytes + size, *lf;
+    const char *end = bytes + size, *lf = NULL;
+    bool looked = false; /* lf is the first one not before `bytes`: looked for once, however many CR come before */
     int r;
 
     if (p->skip_lf && bytes[0] == '\n')
         bytes++;
     p->skip_lf = false;
-    lf = memchr(bytes, '\n', (size_t)(end - bytes)); /* the first one not before `bytes`: looked for once, however many CR come before */
     while (bytes < end) {
-        if (lf && lf < bytes)
+        if (p->calls->ahead && between_events(p)) {
+            r = read_ahead(p, &bytes, end);
+            if (r < 0 || bytes == end)
+                return r;
+        }
+        if (!looked || (lf && lf < bytes))
             lf = memchr(bytes, '\n', (size_t)(end - bytes));
+        looked = true;
         const char *stop = lf ? lf : end, *cr = memchr(bytes, '\r', (size_t)(stop - bytes));
         if (!lf && !cr)
             return keep(p, &p->line, span_of(bytes, (size_t)(end - bytes)), why);

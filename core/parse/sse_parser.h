@@ -27,6 +27,9 @@ struct sse_calls {
     int (*field)(void *owner, struct span name, struct span value, bool at_eof);
     /* Optional: a comment line, without its colon. */
     int (*comment)(void *owner, struct span text);
+    /* Optional: where an event begins, what there is of it and of what follows, at most the cap.  Who can read one whole event of a single
+     * data line, with its blank line, faster than by lines sets *ret_taken to its bytes; 0: it is read here. */
+    int (*ahead)(void *owner, struct span bytes, size_t *ret_taken);
 };
 
 struct sse_parser {

@@ -253,6 +253,19 @@ static int make_room(struct journal_writer *writer, uint32_t index, uint64_t siz
     return 0;
 }
 
+/* The beginning or the end of a word. */
+static size_t put_part(struct journal_stream *stream, _Atomic uint64_t *to, const char *from, size_t size)
+{
+    uint32_t byte = stream->tail_used % 8;
+    size_t n = 8 - byte < size ? 8 - byte : size;
+
+    memcpy((char *)&stream->word + byte, from, n);
+    atomic_store_explicit(to, stream->word, memory_order_relaxed);
+    if (byte + n == 8)
+        stream->word = 0;
+    return n;
+}
+
 /* Appends bytes below no one's eyes: they are past committed.  Whole words are stored, so the last one is stored again as it grows;
  * its committed low bytes keep their values. */
 static void put_bytes(struct journal_writer *writer, struct journal_stream *stream, const void *data, size_t size)
@@ -260,17 +273,21 @@ static void put_bytes(struct journal_writer *writer, struct journal_stream *stre
     const char *from = data;
 
     while (size > 0) {
-        uint32_t byte = stream->tail_used % 8;
-        size_t n = 8 - byte < size ? 8 - byte : size;
+        _Atomic uint64_t *to;
+        size_t n;
 
         if (stream->tail_used == JOURNAL_PAGE_DATA) {
             stream->tail_page = (uint32_t)atomic_load_explicit(&writer->pages[stream->tail_page].next, memory_order_relaxed);
             stream->tail_used = 0;
         }
-        memcpy((char *)&stream->word + byte, from, n);
-        atomic_store_explicit(&writer->pages[stream->tail_page].word[stream->tail_used / 8], stream->word, memory_order_relaxed);
-        if (byte + n == 8)
-            stream->word = 0;
+        to = &writer->pages[stream->tail_page].word[stream->tail_used / 8];
+        if (stream->tail_used % 8 == 0 && size >= 8) {
+            n = JOURNAL_PAGE_DATA - stream->tail_used;
+            n = (size < n ? size : n) & ~(size_t)7;
+            store_words(to, from, n);
+        } else {
+            n = put_part(stream, to, from, size);
+        }
         stream->tail_used += (uint32_t)n;
         stream->size += n;
         from += n;

@@ -261,10 +261,12 @@ int upstream_answer_begin(struct upstream_call *call)
 
 bool upstream_answer_feed(struct upstream_call *call, const char *bytes, size_t size)
 {
-    struct why why = {""};
+    struct why why; /* only its first byte is cleared: this is asked for with every read */
     size_t consumed = 0;
-    int r = http_response_feed(&call->response, bytes, size, &consumed, &why);
+    int r;
 
+    why.text[0] = '\0';
+    r = http_response_feed(&call->response, bytes, size, &consumed, &why);
     if (call->over)
         return true;
     if (r < 0 && call->outcome.verdict == 0) {
