@@ -95,6 +95,7 @@ void config_free(struct config *config)
     free(config->access_log);
     free(config->io);
     free(config->host_user);
+    free(config->sandbox);
     free(config->metrics.at.text);
     free(config->metrics.at.host);
     free(config->playground.at.text);

@@ -4,13 +4,27 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <umbel/transport.h>
 
 #include "core/base/log.h"
+#include "core/daemon/daemon_files.h"
+#include "core/sandbox/sandbox_core.h"
 #include "core/supervise/host_memory.h"
 
+#define SPARE_BYTES ((uint64_t)64 << 20) /* libraries and stats pages, where they lie in a tmpfs */
 #define CLIENT_KIB 20u /* of memory, with TLS and a full answer on its way: what the warning below reckons with */
+
+void daemon_confine_core(const struct config *config)
+{
+    char report[SANDBOX_REPORT_MAX];
+
+    if (sandbox_core_enter(sandbox_core_mode(config->sandbox), report))
+        log_info("confined: %s", report);
+    else
+        log_warn("confined less than asked for: %s", report);
+}
 
 static void warn_of_room(const struct config_transport *config)
 {
@@ -34,7 +48,9 @@ void daemon_confine_spawn(struct daemon_host *h, struct host_spawn *spawn)
 {
     struct sandbox_settings settings = h->daemon->sandbox;
 
-    settings.needs = h->config->needs;
+    settings.needs = h->config->needs | (daemon_files_any(h->config) ? SANDBOX_KEEPS_FILES : 0);
+    if (h->daemon->config->io && strcmp(h->daemon->config->io, "epoll") == 0)
+        settings.needs |= SANDBOX_PLAIN_SENDS;
     settings.memory_mb = h->config->memory_mb;
     settings.connections = h->config->max_connections;
     sandbox_settings_text(&settings, h->sandbox, sizeof h->sandbox);
@@ -53,6 +69,21 @@ int daemon_confine_told(struct daemon_host *h, struct control_in *in)
     return 0;
 }
 
+/* Shared memory that the process was given.  One that reads the stats pages maps everybody's: of those no sum is kept. */
+static uint64_t given_to(const struct daemon_host *h)
+{
+    const int fds[] = {bus_ring_fd(h->daemon->bus), bus_journal_fd(h->daemon->bus), h->page.fd};
+    uint64_t sum = SPARE_BYTES;
+    struct stat file;
+
+    if (h->config->needs & UMBEL_NEEDS_STATS)
+        return UINT64_MAX;
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
+        if (fstat(fds[i], &file) == 0)
+            sum += (uint64_t)file.st_size;
+    return sum;
+}
+
 void daemon_confine_tick(struct daemon_host *h)
 {
     uint64_t limit = (uint64_t)h->config->memory_mb << 20, bytes;
@@ -61,7 +92,7 @@ void daemon_confine_tick(struct daemon_host *h)
         return;
     stats_add(h->daemon->stats, CORE_HOST_PAUSES, h->host.budget.pauses - h->pauses_told);
     h->pauses_told = h->host.budget.pauses;
-    if (host_memory_read(h->host.pid, &bytes) < 0) {
+    if (host_memory_read(h->host.pid, given_to(h), &bytes) < 0) {
         if (!h->daemon->told_blind && kill(h->host.pid, 0) == 0 && h->host.state == HOST_RUNNING) {
             h->daemon->told_blind = true;
             log_warn("/proc hides how much memory hosts have (hidepid?): memory_mb is not watched, only RLIMIT_DATA holds");

@@ -1,9 +1,12 @@
-/* daemon/daemon_confine.h - what the core decides about the confinement of its hosts: as whom they run, what is open to them, how much
- * memory and how much of the core's time they get.  The confinement itself is core/sandbox, in the host. */
+/* daemon/daemon_confine.h - what the core decides about confinement.  Of its hosts: as whom they run, what is open to them, how much memory
+ * and how much of the core's time they get; the confinement itself is core/sandbox, in the host.  And of itself. */
 #ifndef DAEMON_CONFINE_H
 #define DAEMON_CONFINE_H
 
 #include "core/daemon/daemon.h"
+
+/* daemon_confine_core - the core gives up what `sandbox` says, and the log tells what holds.  Before the first thread and the first socket. */
+void daemon_confine_core(const struct config *config);
 
 /* daemon_confine_create - whom hosts run as.  0, or -errno with words: the configured user cannot be had. */
 int daemon_confine_create(struct daemon *daemon, struct why *why);

@@ -40,6 +40,24 @@ static void send_section(struct daemon_host *h, const struct config_section *sec
     }
 }
 
+static bool section_has_file(const struct config_section *section)
+{
+    for (size_t i = 0; i < section->value_count; i++) {
+        const struct config_value *value = &section->values[i];
+        if (value->file)
+            return true;
+        for (size_t k = 0; k < value->section_count; k++)
+            if (section_has_file(&value->sections[k]))
+                return true;
+    }
+    return false;
+}
+
+bool daemon_files_any(const struct config_transport *config)
+{
+    return *config->tls_cert || *config->tls_key || section_has_file(&config->options);
+}
+
 void daemon_files_send(struct daemon_host *h)
 {
     const struct config_transport *config = h->config;

@@ -11,4 +11,7 @@
  * disk does: files of a few kilobytes, at a host's start and at a reload. */
 void daemon_files_send(struct daemon_host *h);
 
+/* daemon_files_any - whether the processes of this transport are sent any. */
+bool daemon_files_any(const struct config_transport *config);
+
 #endif

@@ -14,10 +14,12 @@
 #include "core/base/log.h"
 #include "core/config/config_doc.h"
 #include "core/daemon/daemon.h"
+#include "core/daemon/daemon_confine.h"
 #include "core/daemon/daemon_inherit.h"
 #include "core/daemon/daemon_renew.h"
 #include "core/daemon/daemon_builtin.h"
 #include "core/daemon/daemon_load.h"
+#include "core/sandbox/sandbox_core.h"
 
 #define EXIT_CONFIG 2
 
@@ -116,6 +118,7 @@ static int run(struct config *config, const char *host_program)
 
     log_setup("umbeld", log_level_parse(config->log_level), config->log_json);
     log_journal_connect(LOG_JOURNAL_SOCKET);
+    daemon_confine_core(config);
     if (daemon_create(config, host_program, &daemon, &why) < 0) {
         log_error("cannot start: %s", why.text);
         return EXIT_FAILURE;
@@ -198,9 +201,13 @@ int main(int argc, char **argv)
         return EXIT_CONFIG;
     }
     if (check) {
-        print_good(file, config);
+        int r = sandbox_core_check(&why);
+        if (r == 0)
+            print_good(file, config);
+        else
+            fprintf(stderr, "%s\n", why.text);
         config_free(config);
-        return EXIT_SUCCESS;
+        return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
     }
     return run(config, host_program);
 }

@@ -28,6 +28,9 @@
 #define SANDBOX_SANITIZER 0
 #endif
 
+#define SANDBOX_PLAIN_SENDS (1u << 30) /* in needs too: the operator wants no io_uring (io = epoll) */
+#define SANDBOX_KEEPS_FILES (1u << 31) /* in needs, beside UMBEL_NEEDS_*: it keeps files of the operator's in memory files */
+
 struct sandbox_settings {
     bool change_user;            /* to the user below; needs root */
     bool user_required;          /* the operator named it: rather not start than run as another */

@@ -6,67 +6,33 @@
 #include <linux/netlink.h>
 #include <linux/prctl.h>
 #include <sched.h>
-#include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
 
-enum group { BASE, OUTBOUND, SANITIZER, ABSENT, NEVER };
+#include "core/sandbox/sandbox_filter.h"
 
 #define CALL(group, name) {group, name},
-static const struct call {
-    enum group group;
-    const char *name;
-} calls[] = {
+static const struct sandbox_call calls[] = {
 #include "core/sandbox/sandbox_calls.def"
 };
 #undef CALL
 
-#define INT UINT64_C(0xffffffff) /* the kernel reads no more of an int */
-#define ALL UINT64_MAX
+#define INT SANDBOX_INT
+#define ALL SANDBOX_ALL
 
-/* (argument & mask) == value, for one argument or two.  A call is allowed when one of its rows fits. */
-struct argument {
-    const char *name;
-    enum group group;
-    struct comparison {
-        unsigned argument;
-        uint64_t mask, value;
-    } first, second; /* second.mask 0: one comparison only */
-};
-
-static int add(scmp_filter_ctx filter, uint32_t action, const char *name, unsigned count, const struct scmp_arg_cmp *comparisons)
-{
-    int number = seccomp_syscall_resolve_name(name);
-
-    return number == __NR_SCMP_ERROR ? 0 : seccomp_rule_add_array(filter, action, number, count, comparisons);
-}
-
-static int add_lists(scmp_filter_ctx filter, bool outbound)
-{
-    int r = 0;
-
-    for (size_t i = 0; r == 0 && i < sizeof calls / sizeof calls[0]; i++) {
-        enum group group = calls[i].group;
-        uint32_t action = group == ABSENT ? SCMP_ACT_ERRNO(ENOSYS) : group == NEVER ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_ALLOW;
-        if ((group == OUTBOUND && !outbound) || (group == SANITIZER && !SANDBOX_SANITIZER))
-            continue;
-        r = add(filter, action, calls[i].name, 0, NULL);
-        if (r == -EEXIST)
-            r = 0; /* in two groups */
-    }
-    return r;
-}
-
-static int add_arguments(scmp_filter_ctx filter, bool outbound)
+static int add_arguments(scmp_filter_ctx filter, unsigned groups)
 {
     const uint64_t self = (uint64_t)getpid();
-    const struct argument rows[] = {
+    const struct sandbox_argument rows[] = {
         /* memory is never writable and executable at once, and never becomes executable */
-        {"mmap", BASE, {2, PROT_EXEC, 0}, {0, 0, 0}},
-        {"mmap", BASE, {2, PROT_WRITE, 0}, {0, 0, 0}},
+        {"mmap", BASE, {2, PROT_EXEC, 0}, {3, MAP_SHARED, 0}},
+        {"mmap", BASE, {2, PROT_WRITE, 0}, {3, MAP_SHARED, 0}},
+        /* shared memory of descriptors only: what has none is seen by no limit at all */
+        {"mmap", BASE, {2, PROT_EXEC, 0}, {3, MAP_ANONYMOUS, 0}},
+        {"mmap", BASE, {2, PROT_WRITE, 0}, {3, MAP_ANONYMOUS, 0}},
         {"mprotect", BASE, {2, PROT_EXEC, 0}, {0, 0, 0}},
         /* signals go to itself: abort(), raise() */
         {"kill", BASE, {0, INT, self}, {0, 0, 0}},
@@ -104,37 +70,22 @@ static int add_arguments(scmp_filter_ctx filter, bool outbound)
         {"socket", OUTBOUND, {0, INT, AF_INET6}, {0, 0, 0}},
         {"socket", OUTBOUND, {0, INT, AF_NETLINK}, {2, INT, NETLINK_ROUTE}},
     };
-    int r = 0;
 
-    for (size_t i = 0; r == 0 && i < sizeof rows / sizeof rows[0]; i++) {
-        const struct comparison *first = &rows[i].first, *second = &rows[i].second;
-        const struct scmp_arg_cmp comparisons[] = {{first->argument, SCMP_CMP_MASKED_EQ, first->mask, first->value},
-                                                   {second->argument, SCMP_CMP_MASKED_EQ, second->mask, second->value}};
-        if (rows[i].group == OUTBOUND && !outbound)
-            continue;
-        r = add(filter, SCMP_ACT_ALLOW, rows[i].name, second->mask ? 2 : 1, comparisons);
-        if (r == -EEXIST)
-            r = 0; /* a sanitizer build allows all of it */
-    }
-    return r;
+    return sandbox_filter_arguments(filter, rows, sizeof rows / sizeof rows[0], groups);
 }
 
 int sandbox_seccomp(const struct sandbox_settings *settings)
 {
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-    int r;
+    const unsigned groups = SANDBOX_GROUP(BASE) | SANDBOX_GROUP(ABSENT) | SANDBOX_GROUP(NEVER) |
+                            (sandbox_calls_out(settings) ? SANDBOX_GROUP(OUTBOUND) : 0) | (SANDBOX_SANITIZER ? SANDBOX_GROUP(SANITIZER) : 0);
+    scmp_filter_ctx filter = sandbox_filter_begin(SCMP_ACT_ERRNO(EPERM));
 
     if (!filter)
         return -ENOMEM;
-    r = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+    int r = sandbox_filter_calls(filter, calls, sizeof calls / sizeof calls[0], groups);
+    if (r == 0 && (settings->needs & SANDBOX_KEEPS_FILES))
+        r = sandbox_filter_calls(filter, &(const struct sandbox_call){BASE, "memfd_create"}, 1, groups);
     if (r == 0)
-        r = add_lists(filter, sandbox_calls_out(settings));
-    if (r == 0)
-        r = add_arguments(filter, sandbox_calls_out(settings));
-    if (r == 0)
-        r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree, not a list: a call costs less */
-    if (r == 0)
-        r = seccomp_load(filter);
-    seccomp_release(filter);
-    return r;
+        r = add_arguments(filter, groups);
+    return sandbox_filter_end(filter, r);
 }

@@ -113,7 +113,7 @@ int uring_probe_open(uint32_t entries, struct io_uring *ret_io, struct why *why)
 
     for (size_t i = 0; i < sizeof flags / sizeof flags[0] && r == -EINVAL; i++) {
         memset(&parameters, 0, sizeof parameters);
-        parameters.flags = flags[i];
+        parameters.flags = flags[i] | IORING_SETUP_R_DISABLED; /* until uring_restrict */
         parameters.cq_entries =
             entries * COMPLETIONS_PER_ENTRY > COMPLETIONS_MIN ? entries * COMPLETIONS_PER_ENTRY : COMPLETIONS_MIN;
         r = io_uring_queue_init_params(entries, ret_io, &parameters);

@@ -9,8 +9,8 @@
 #include "core/base/why.h"
 #include "core/uring/uring_buffers.h"
 
-/* uring_probe_open - makes a ring with the best flags that this kernel knows.  0; or -errno with the reason and the remedy in
- * why. */
+/* uring_probe_open - makes a ring with the best flags that this kernel knows.  It is not enabled: uring_restrict does that when the buffers
+ * are registered.  0; or -errno with the reason and the remedy in why. */
 int uring_probe_open(uint32_t entries, struct io_uring *ret_io, struct why *why);
 
 /* uring_probe_receive - proves on the ring that a multishot receive fills one of the buffers.  Leaves all buffers with the

@@ -9,6 +9,7 @@
 #include "core/uring/uring_buffers.h"
 #include "core/uring/uring_op.h"
 #include "core/uring/uring_probe.h"
+#include "core/uring/uring_restrict.h"
 
 #define ENTRIES_DEFAULT 1024u
 #define BUFFERS_DEFAULT 1024u
@@ -55,6 +56,9 @@ static int ring_open(struct uring_loop *loop, const struct uring_loop_options *o
     r = uring_buffers_open(&ring->buffers, &ring->io, buffers, buffer_size, why);
     if (r < 0)
         goto fail_io;
+    r = uring_restrict(&ring->io, why);
+    if (r < 0)
+        goto fail_buffers;
     r = uring_probe_receive(&ring->io, &ring->buffers, why);
     if (r < 0)
         goto fail_buffers;

@@ -19,7 +19,7 @@ after(() => tree.remove());
 const FILES = ['shadow', 'passwd', 'key', 'conf', 'stats', 'core_mem', 'core_environ', 'core_fd', 'create'];
 const CALLS = ['mkdir', 'unlink', 'chmod', 'admin', 'bind', 'raw', 'netlink', 'execve', 'fork_bomb', 'vfork', 'ptrace', 'process_vm', 'pidfd',
   'kill_core', 'kill_all', 'tgkill_core', 'sigqueue_core', 'setown', 'setuid', 'setgroups', 'dumpable', 'outlive', 'tiocsti', 'limits',
-  'limits_of_core', 'code_map', 'code_protect', 'wake_block', 'datagrams', 'fast_open'];
+  'limits_of_core', 'code_map', 'code_protect', 'share', 'memory_file', 'wake_block', 'datagrams', 'fast_open'];
 const SEALED = { ring_map: 'EPERM', ring_protect: 'EACCES', ring_reopen: 'EPERM', ring_write: 'EPERM', ring_cut: 'EPERM',
   journal_map: 'EPERM', journal_protect: 'EACCES', journal_write: 'EPERM', journal_cut: 'EPERM' };
 // What it shares with the core it cannot reach, or only to read.

@@ -2,11 +2,12 @@
  *
  * It answers plain HTTP on its own listening socket.  GET /ok is a sign of life, GET /forbidden?... tries what chaos_try.c lists and tells
  * the errno of each as JSON, every other path is a way to go wrong:
- *   /crash /hang /busy /leak /flood /never /poke?fd=N /close?seed=N (every other descriptor) /close (all) */
+ *   /crash /hang /busy /leak /hoard /flood /never /poke?fd=N /close?seed=N (every other descriptor) /close (all) */
 #include "tests/support/chaos.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ struct chaos {
     const struct umbel_host *host;
     struct event *acceptor, *leak;
     void *lost;
+    bool hoards; /* it leaks shared memory */
     char flood[FLOOD_FRAMES * 64];
     size_t flood_size, flood_at;
 };
@@ -64,10 +66,22 @@ static void flood_begin(struct chaos *chaos)
     }
 }
 
+/* Memory of no descriptor's, shared with nobody: no resource limit counts it. */
+static void *hoard_step(void)
+{
+    int fd = memfd_create("hoard", MFD_CLOEXEC);
+    void *memory = MAP_FAILED;
+
+    if (fd != -1 && ftruncate(fd, LEAK_STEP) == 0)
+        memory = mmap(NULL, LEAK_STEP, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
 static void leak_more(evutil_socket_t fd, short what, void *arg)
 {
     struct chaos *chaos = arg;
-    void **lost = malloc(LEAK_STEP);
+    void **lost = chaos->hoards ? hoard_step() : malloc(LEAK_STEP);
 
     (void)fd, (void)what;
     if (!lost)
@@ -77,10 +91,11 @@ static void leak_more(evutil_socket_t fd, short what, void *arg)
     chaos->lost = lost;
 }
 
-static void leak_begin(struct chaos *chaos)
+static void leak_begin(struct chaos *chaos, bool hoards)
 {
     const struct timeval often = {0, 50000};
 
+    chaos->hoards = hoards;
     if (!chaos->leak)
         chaos->leak = event_new(chaos->host->base, -1, EV_PERSIST, leak_more, chaos);
     event_add(chaos->leak, &often);
@@ -117,7 +132,9 @@ static void misbehave(struct chaos *chaos, const char *path, const char *query)
         for (_Atomic unsigned turns = 0;; turns++)
             ;
     else if (strcmp(path, "/leak") == 0)
-        leak_begin(chaos);
+        leak_begin(chaos, false);
+    else if (strcmp(path, "/hoard") == 0)
+        leak_begin(chaos, true);
     else if (strcmp(path, "/flood") == 0)
         flood_begin(chaos);
     else if (strcmp(path, "/never") == 0)

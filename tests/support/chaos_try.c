@@ -243,6 +243,13 @@ static int try_journal_protect(const struct against *a) { (void)a; return map_th
 static int try_journal_write(const struct against *a) { (void)a; return result(pwrite(JOURNAL_FD, "x", 1, 64)); }
 static int try_journal_cut(const struct against *a) { (void)a; return result(ftruncate(JOURNAL_FD, 0)); }
 static int try_code_map(const struct against *a) { (void)a; return map(-1, PROT_READ | PROT_WRITE | PROT_EXEC); }
+/* Memory that no limit would count. */
+static int try_share(const struct against *a)
+{
+    (void)a;
+    return mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? errno : 0;
+}
+static int try_memory_file(const struct against *a) { (void)a; return result(memfd_create("chaos", MFD_CLOEXEC)); }
 /* What the core and other processes have open too: never made to block, to shrink or to grow. */
 static int try_stats_cut(const struct against *a) { (void)a; return result(ftruncate(STATS_FD, 0)); }
 static int try_stats_grow(const struct against *a) { (void)a; return result(pwrite(STATS_FD, "x", 1, 1 << 30)); }
@@ -279,7 +286,7 @@ static const struct attempt {
     TRY(ptrace), TRY(process_vm), TRY(pidfd), TRY(kill_core), TRY(kill_all), TRY(tgkill_core), TRY(sigqueue_core), TRY(setown),
     TRY(setuid), TRY(setgroups), TRY(dumpable), TRY(outlive), TRY(io_uring), TRY(tiocsti), TRY(limits), TRY(limits_of_core),
     TRY(ring_map), TRY(ring_protect), TRY(ring_reopen), TRY(ring_write), TRY(ring_cut),
-    TRY(journal_map), TRY(journal_protect), TRY(journal_write), TRY(journal_cut), TRY(code_map), TRY(code_protect),
+    TRY(journal_map), TRY(journal_protect), TRY(journal_write), TRY(journal_cut), TRY(code_map), TRY(code_protect), TRY(share), TRY(memory_file),
     TRY(stats_cut), TRY(stats_grow), TRY(wake_block), TRY(wake_write), TRY(datagrams), TRY(fast_open),
 };
 

@@ -146,30 +146,38 @@ static void what_the_report_names_holds(void **state)
     assert_int_equal(confined(0, TRY_NEVER, report), 1000 + SIGSYS);
 }
 
-/* Goal: what a process shares is not counted; nonsense is told apart.  Catches: the wrong column, an underflow. */
-static void memory_is_what_is_not_shared(void **state)
+/* Goal: what a process was given to share is not counted, what it shares beyond that is; nonsense is told apart.  Catches: the wrong line,
+ * an underflow, shared memory that nobody counts. */
+static void memory_is_what_is_not_given(void **state)
 {
-    uint64_t pages = 7, before, after;
+    static const char status[] = "Name:\tRssAnon: 7\nVmRSS:\t  900 kB\nRssAnon:\t  380 kB\nRssFile:\t  120 kB\nRssShmem:\t  400 kB\nThreads:\t1\n";
+    uint64_t kib = 7, before, after;
     (void)state;
 
-    assert_int_equal(host_memory_parse("9000 500 120 4 0 300 0\n", &pages), 0);
-    assert_int_equal(pages, 380);
-    assert_int_equal(host_memory_parse("9000 100 120 4 0 300 0\n", &pages), 0);
-    assert_int_equal(pages, 0);
-    assert_int_equal(host_memory_parse("9000 500", &pages), -EPROTO);
-    assert_int_equal(host_memory_parse("", &pages), -EPROTO);
+    assert_int_equal(host_memory_parse(status, 500, &kib), 0);
+    assert_int_equal(kib, 380);
+    assert_int_equal(host_memory_parse(status, 400, &kib), 0);
+    assert_int_equal(kib, 380);
+    assert_int_equal(host_memory_parse(status, 100, &kib), 0);
+    assert_int_equal(kib, 680);
+    assert_int_equal(host_memory_parse("Name:\tx\nRssAnon:\t  380 kB\n", 0, &kib), -EPROTO);
+    assert_int_equal(host_memory_parse("Name:\tx\nRssAnon:\t\nRssShmem:\t  400 kB\n", 0, &kib), -EPROTO);
+    assert_int_equal(host_memory_parse("", 0, &kib), -EPROTO);
 
     const size_t size = (size_t)64 << 20;
-    assert_int_equal(host_memory_read(getpid(), &before), 0);
+    const uint64_t given = (uint64_t)1 << 40;
+    assert_int_equal(host_memory_read(getpid(), given, &before), 0);
     char *shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(shared, MAP_FAILED);
     memset(shared, 1, size);
-    assert_int_equal(host_memory_read(getpid(), &after), 0);
-    assert_true(after < before + size / 2);
+    assert_int_equal(host_memory_read(getpid(), given, &after), 0);
+    assert_true(after < before + size / 2); /* it was given */
+    assert_int_equal(host_memory_read(getpid(), 0, &after), 0);
+    assert_true(after >= before + size / 2); /* it was not */
     char *own = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(own, MAP_FAILED);
     memset(own, 1, size);
-    assert_int_equal(host_memory_read(getpid(), &after), 0);
+    assert_int_equal(host_memory_read(getpid(), given, &after), 0);
     assert_true(after >= before + size / 2);
     munmap(shared, size);
     munmap(own, size);
@@ -219,7 +227,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(settings_survive_the_command_line), cmocka_unit_test(settings_that_are_none_are_refused),
         cmocka_unit_test(users_are_chosen),                  cmocka_unit_test(what_the_report_names_holds),
-        cmocka_unit_test(memory_is_what_is_not_shared),      cmocka_unit_test(a_flood_gets_a_quarter),
+        cmocka_unit_test(memory_is_what_is_not_given),      cmocka_unit_test(a_flood_gets_a_quarter),
         cmocka_unit_test(what_comes_after_the_pause_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
