@@ -36,7 +36,7 @@ struct authorize_verdict {
     const char *user;    /* ALLOW: "" if it named none */
     struct authorize_limits limits; /* ALLOW */
     uint64_t until_ns;   /* CLOCK_MONOTONIC: not to be relied on any longer.  FAILED: 0 */
-    bool overload;       /* FAILED: the service was never asked, too many questions were before this one: no reason to let anybody in */
+    bool overload;       /* FAILED: too many questions were before this one, it was asked too late or never: no reason to let anybody in */
 };
 
 /* Borrowed until authorize_ask returns. */

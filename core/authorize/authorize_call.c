@@ -77,6 +77,12 @@ struct authorize_call **authorize_call_find(struct authorize_service *service, c
     return link;
 }
 
+/* What is told when its time is over.  Of a call that had to wait nobody knows whether the service would have answered in time. */
+static const struct authorize_verdict *too_late(const struct authorize_call *call)
+{
+    return call->waited ? &authorize_overload : &authorize_failed;
+}
+
 /* Takes the call out of the service's sight and tells all who ask. */
 static void tell(struct authorize_call *call, const struct authorize_verdict *verdict)
 {
@@ -100,7 +106,7 @@ void authorize_call_drop(struct authorize_call *call)
 
     list_remove(&call->in_waiting);
     service->waiting_count -= waiting;
-    tell(call, waiting ? &authorize_overload : &authorize_failed);
+    tell(call, too_late(call));
     if (waiting)
         authorize_call_free(&call->exchange);
 }
@@ -176,6 +182,7 @@ struct authorize_call *authorize_call_start(struct authorize_service *service, c
     if (service->place->running < AUTHORIZE_CALLS_MAX) {
         give(call);
     } else {
+        call->waited = true;
         list_append(&service->waiting, &call->in_waiting);
         service->waiting_count++;
     }
@@ -183,12 +190,14 @@ struct authorize_call *authorize_call_start(struct authorize_service *service, c
 }
 
 /* What the service has said, in reply's texts; or that it has said nothing good, with the reason in why. */
-static struct authorize_verdict read_verdict(const struct authorize_service *service, const struct authorize_exchange *exchange,
-                                             struct authorize_reply *reply, struct why *why)
+static struct authorize_verdict read_verdict(const struct authorize_call *call, struct authorize_reply *reply, struct why *why)
 {
+    const struct authorize_service *service = call->service;
+    const struct authorize_exchange *exchange = &call->exchange;
+
     if (!exchange->whole) {
         why_set(why, 0, "%s", exchange->error);
-        return authorize_failed;
+        return exchange->late ? *too_late(call) : authorize_failed;
     }
     if (exchange->status != 200) {
         why_set(why, 0, "HTTP status %ld", exchange->status);
@@ -215,7 +224,7 @@ void authorize_call_back(struct authorize_exchange *exchange)
     if (service && service->took)
         service->took(service->owner, exchange->took_ns);
     if (call->service) {
-        struct authorize_verdict verdict = read_verdict(service, exchange, &reply, &why);
+        struct authorize_verdict verdict = read_verdict(call, &reply, &why);
         if (verdict.result == AUTHORIZE_FAILED)
             authorize_complain(service, why.text);
         else if (verdict.until_ns > clock_now_ns())

@@ -33,6 +33,7 @@ struct authorize_call {
     struct list asks;                  /* authorize_ask.link */
     struct uring_timer late;
     uint64_t deadline_ns;
+    bool waited;                       /* for a place: what it lacked of its time went to the questions before it */
     uint8_t digest[AUTHORIZE_DIGEST];
 };
 
@@ -52,7 +53,7 @@ struct authorize_service {
 };
 
 extern const struct authorize_verdict authorize_failed;
-extern const struct authorize_verdict authorize_overload; /* it was never asked: too many were before */
+extern const struct authorize_verdict authorize_overload; /* it was not asked, or not in time: too many were before */
 
 struct authorize_place *authorize_place_make(const struct authorize_options *options); /* NULL: no memory; users 1 */
 void authorize_place_leave(struct authorize_place *place);                             /* NULL is fine */

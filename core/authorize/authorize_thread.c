@@ -223,6 +223,7 @@ static void finish(struct authorize_thread *thread, CURL *easy, CURLcode code)
     exchange = transfer->exchange;
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &exchange->status);
     exchange->whole = code == CURLE_OK;
+    exchange->late = code == CURLE_OPERATION_TIMEDOUT;
     exchange->took_ns = clock_now_ns() - transfer->begun_ns;
     if (code != CURLE_OK && !*exchange->error)
         snprintf(exchange->error, sizeof exchange->error, "%s", curl_easy_strerror(code));

@@ -31,6 +31,7 @@ struct authorize_exchange {
     size_t reply_size, header_bytes;
     long status;      /* 0: no HTTP answer came */
     bool whole;       /* it came to its end */
+    bool late;        /* it did not: timeout_ms was over */
     uint64_t took_ns;
     char error[256];  /* why not, in libcurl's words */
 };

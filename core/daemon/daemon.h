@@ -76,6 +76,8 @@ struct daemon_host {
     bool trial, tried; /* it only has to open, on sockets that nobody knows: see daemon_handover.h */
     int trial_fds[HOST_LISTENERS_MAX];
     char version[64]; /* of its plugin, as it said */
+    int plugin_fd;    /* daemon_plugin_file.h; -1: none */
+    bool plugin_kept;
 };
 
 struct daemon_transport {

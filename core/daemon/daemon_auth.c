@@ -208,7 +208,10 @@ static void asked(struct authorize_ask *ask, const struct authorize_verdict *ver
 
     if (daemon_serves(h->daemon, h->transport, app) && daemon_authorize_wanted(h->daemon, app) && take_verdict(auth, app, verdict))
         return;
-    auth->app++;
+    if (auth->app < h->transport->config->apps.count && service_at(auth) == (int)app)
+        auth->app++;
+    else
+        auth->app = 0; /* the list is another one: from its beginning, what was answered is kept */
     go_on(auth);
 }
 

@@ -8,6 +8,7 @@
 
 #include "core/base/clock.h"
 #include "core/daemon/daemon.h"
+#include "core/daemon/daemon_plugin_file.h"
 
 #define COMMAND_LIMIT_S 60u
 #define MEMBERS_MAX 65536u
@@ -154,6 +155,7 @@ static void host_restart_command(void *owner, struct admin_request *request, con
             continue;
         found = true;
         h->transport->out = false;
+        daemon_plugin_file_leave(h);
         host_restart(&h->host, h->config->drain_ms);
     }
     if (found)

@@ -13,6 +13,7 @@
 #include "core/daemon/answer.h"
 #include "core/daemon/daemon_frames.h"
 #include "core/daemon/daemon_hosts.h"
+#include "core/daemon/daemon_plugin_file.h"
 #include "core/daemon/daemon_sockets.h"
 
 #define TRIAL_END_MS 500u
@@ -188,6 +189,7 @@ static void roll_back(struct daemon_handover *handover)
         if (h->role != DAEMON_WAITS)
             continue;
         h->role = DAEMON_SERVES;
+        daemon_plugin_file_keep(h);
         if (h->host.state == HOST_RUNNING)
             send_step(h, UMBEL_RETIRE_RESUME);
         else if (h->host.state == HOST_DOWN)

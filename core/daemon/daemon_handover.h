@@ -11,7 +11,7 @@
  * A transport whose plugin says UMBEL_NEEDS_ALONE: the old process is asked to leave its work to the next one and ends first; connections
  * wait in the queue meanwhile.  Before
  * that the new plugin has opened once in a process of its own that serves nobody (a trial).  If the new one fails all the same, the old
- * one's configuration is started again, from the file that is there.
+ * one is started again, with its configuration and from the file that it had (daemon_plugin_file.h).
  * Names: who serves is always "bmob.0"; one that drains is called "bmob.0~N", N counting up, in lists and as stats page.
  * Owner: the core's loop thread.  No callback nests in a call of these functions. */
 #ifndef DAEMON_HANDOVER_H

@@ -21,6 +21,7 @@
 #include "core/daemon/daemon_files.h"
 #include "core/daemon/daemon_frames.h"
 #include "core/daemon/daemon_handover.h"
+#include "core/daemon/daemon_plugin_file.h"
 #include "core/daemon/daemon_share.h"
 #include "core/daemon/daemon_hosts.h"
 #include "core/daemon/daemon_service.h"
@@ -100,7 +101,7 @@ static int prepare(void *owner, struct host *host, struct host_spawn *spawn, str
         goto fail;
     }
     spawn->program = daemon->host_program;
-    spawn->plugin_path = h->config->plugin_path;
+    daemon_plugin_file_spawn(h, spawn);
     spawn->log_level = daemon->config->log_level;
     spawn->log_json = daemon->config->log_json;
     spawn->ring = bus_ring_fd(daemon->bus);
@@ -208,7 +209,7 @@ int daemon_worker_create(struct daemon_transport *transport, const struct config
     h->role = role;
     h->number = number;
     h->row = row;
-    h->page.fd = h->wake = h->wake_read = h->bus_reader = -1;
+    h->page.fd = h->wake = h->wake_read = h->bus_reader = h->plugin_fd = -1;
     for (size_t i = 0; i < HOST_LISTENERS_MAX; i++)
         h->trial_fds[i] = -1;
     list_init(&h->askings);
@@ -260,6 +261,7 @@ void daemon_worker_free(struct daemon_host *h)
     page_path(h, path, sizeof path);
     remove(path);
     daemon_sockets_release(h);
+    daemon_plugin_file_close(h);
     stats_row_release(h->daemon->stats, CORE_TABLE_HOSTS, h->row);
     list_remove(&h->link);
     free(h);

@@ -21,9 +21,10 @@
 
 static struct inherited {
     int fd;
+    int moved; /* a duplicate above all numbers that the next program expects them at; 0: not made yet */
     bool taken;
 } inherited[INHERIT_MAX];
-static size_t count;
+static size_t count, count_before; /* before: at daemon_inherit_begin */
 
 static bool is_listening(int fd)
 {
@@ -122,6 +123,40 @@ static bool is_same(int a, int b)
     return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
+void daemon_inherit_begin(void)
+{
+    count_before = count;
+}
+
+static void forget_moved(void)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (inherited[i].moved)
+            close(inherited[i].moved);
+        inherited[i].moved = 0;
+    }
+}
+
+void daemon_inherit_undo(void)
+{
+    forget_moved();
+    while (count > count_before)
+        close(inherited[--count].fd);
+}
+
+int daemon_inherit_ready(void)
+{
+    for (size_t i = 0; i < count; i++) {
+        inherited[i].moved = fcntl(inherited[i].fd, F_DUPFD_CLOEXEC, FIRST + (int)count);
+        if (inherited[i].moved == -1) {
+            int error = errno == EINVAL ? EMFILE : errno; /* EINVAL: the limit is below that number */
+            inherited[i].moved = 0;
+            return -error;
+        }
+    }
+    return 0;
+}
+
 int daemon_inherit_add(int fd)
 {
     for (size_t i = 0; i < count; i++)
@@ -147,16 +182,10 @@ void daemon_inherit_listen(void)
 int daemon_inherit_exec(const char *path, char *const argv[])
 {
     char text[32];
-    int moved[INHERIT_MAX];
 
     daemon_inherit_listen();
-    for (size_t i = 0; i < count; i++) {
-        moved[i] = fcntl(inherited[i].fd, F_DUPFD_CLOEXEC, FIRST + (int)count);
-        if (moved[i] == -1)
-            return -errno;
-    }
     for (size_t i = 0; i < count; i++)
-        if (dup2(moved[i], FIRST + (int)i) == -1) /* which leaves it open across exec */
+        if (dup2(inherited[i].moved, FIRST + (int)i) == -1) /* which leaves it open across exec */
             return -errno;
     snprintf(text, sizeof text, "%d", (int)getpid());
     setenv("LISTEN_PID", text, 1);

@@ -19,13 +19,18 @@ bool daemon_inherit_has(const struct config_listen *listen);
 /* daemon_inherit_warn - tells the log which of them no address of the configuration has asked for. */
 void daemon_inherit_warn(void);
 
-/* daemon_inherit_add - keeps a listening socket (a duplicate of it) for the program that this one becomes.  0 or -errno. */
+/* daemon_inherit_begin, then daemon_inherit_add for each listening socket that the program that this one becomes shall have (a duplicate
+ * of it is kept), then daemon_inherit_ready: from there on daemon_inherit_exec needs no further descriptor.  0 or -errno: then
+ * daemon_inherit_undo gives back what was taken since begin, and all is as before. */
+void daemon_inherit_begin(void);
 int daemon_inherit_add(int fd);
+int daemon_inherit_ready(void);
+void daemon_inherit_undo(void);
 
 /* daemon_inherit_listen - all of them take connections again: the next owner wants them so. */
 void daemon_inherit_listen(void);
 
-/* daemon_inherit_exec - becomes path with argv, handing over every socket; same process number.  Returns -errno only. */
+/* daemon_inherit_exec - after _ready: becomes path with argv, handing over every socket; same process number.  Returns -errno only. */
 int daemon_inherit_exec(const char *path, char *const argv[]);
 
 #endif

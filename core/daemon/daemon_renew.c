@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <umbel/json.h>
@@ -72,14 +73,28 @@ static void put_losses(const struct daemon *daemon, struct umbel_out *out)
     umbel_out_text(out, "\"counters and the lists of answers begin anew\"]");
 }
 
-static int keep_sockets(struct daemon *daemon)
+/* All that executing the new program needs: there is no way back from its failure then. */
+static int keep_sockets(struct daemon *daemon, struct why *why)
 {
+    struct rlimit limit = {0};
     int r = 0;
 
+    daemon_inherit_begin();
     for_each_worker(daemon, h)
         for (size_t i = 0; i < h->socket_count && r == 0; i++)
             r = daemon_inherit_add(h->sockets[i]->fd);
-    return r;
+    if (r == 0)
+        r = daemon_inherit_ready();
+    if (r == 0)
+        return 0;
+    daemon_inherit_undo();
+    if (r == -ENOSPC)
+        return why_set(why, r, "there are more than %u listening sockets", INHERIT_MAX);
+    if (r != -EMFILE)
+        return why_errno(why, -r, "its listening sockets cannot be kept");
+    getrlimit(RLIMIT_NOFILE, &limit);
+    return why_set(why, r, "its listening sockets cannot be kept: umbeld may have %llu descriptors (RLIMIT_NOFILE) and needs more",
+                   (unsigned long long)limit.rlim_cur);
 }
 
 /* The new file is good: from here on there is no way back. */
@@ -104,12 +119,15 @@ static void checked(void *owner, int r, const char *text)
     struct umbel_out members = {0};
     bool check_only = renew->check_only;
     uint32_t wait_ms = renew->wait_ms;
+    struct why why = {""};
 
     renew->ask = NULL;
     if (r == 0 && !check_only && daemon->stopping)
         r = -EBUSY, text = "the daemon is being stopped";
-    if (r == 0 && !check_only && (r = keep_sockets(daemon)) < 0)
-        text = "its listening sockets cannot be kept";
+    if (r == 0 && (r = keep_sockets(daemon, &why)) < 0)
+        text = why.text;
+    if (r == 0 && check_only)
+        daemon_inherit_undo();
     if (r < 0) {
         admin_fail(renew->request, text, "nothing has changed");
         daemon_renew_end(daemon);

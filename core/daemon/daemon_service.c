@@ -10,6 +10,7 @@
 #include "core/base/log.h"
 #include "core/daemon/answer.h"
 #include "core/daemon/daemon_handover.h"
+#include "core/daemon/daemon_plugin_file.h"
 #include "core/daemon/daemon_hosts.h"
 #include "core/daemon/daemon_sockets.h"
 
@@ -144,6 +145,7 @@ static void start(void *owner, struct admin_request *request, const struct umbel
         struct daemon_host *h = list_entry(link, struct daemon_host, link);
         if (h->role != DAEMON_SERVES)
             continue;
+        daemon_plugin_file_leave(h);
         if (h->host.state == HOST_STOPPING)
             h->host.again = true; /* it ends first: its process has let its clients go */
         else if (h->host.state != HOST_RUNNING && h->host.state != HOST_STARTING)

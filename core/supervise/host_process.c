@@ -14,7 +14,7 @@
 #include "core/base/fd.h"
 #include "core/control/control.h"
 
-#define FDS_MAX (CONTROL_FD_LISTEN - CONTROL_FD_CHANNEL + HOST_LISTENERS_MAX)
+#define FDS_MAX (CONTROL_FD_LISTEN - CONTROL_FD_CHANNEL + HOST_LISTENERS_MAX + 1)
 #define FD_SAFE 100 /* above every fixed number, so moving one never overwrites another */
 
 static const char *const kept_environment[] = {"PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "JOURNAL_STREAM", "ASAN_OPTIONS", "UBSAN_OPTIONS",
@@ -71,9 +71,30 @@ char **host_process_environment(void)
     return environment;
 }
 
+/* A file without a name is loaded by its descriptor, but then it does not find the libraries that lie relative to it: what our plugins have as
+ * $ORIGIN/../.. is said here.  False: no memory. */
+static bool add_libraries(char ***environment, const char *plugin_path)
+{
+    char **more, *slash = strrchr(plugin_path, '/');
+    size_t count = 0;
+
+    while ((*environment)[count])
+        count++;
+    more = realloc(*environment, (count + 2) * sizeof *more);
+    if (!more)
+        return false;
+    *environment = more;
+    more[count] = more[count + 1] = NULL;
+    if (slash && asprintf(&more[count], "LD_LIBRARY_PATH=%.*s/../..", (int)(slash - plugin_path), plugin_path) == -1) {
+        more[count] = NULL;
+        return false;
+    }
+    return true;
+}
+
 int host_process_start(const struct host_spawn *spawn, pid_t *ret_pid, int *ret_pidfd, struct why *why)
 {
-    char **envp = host_process_environment(), listeners[16];
+    char **envp = host_process_environment(), listeners[16], plugin[32];
     const char *argv[] = {"umbel-host", spawn->plugin_path, spawn->name, listeners, spawn->log_level, spawn->log_json ? "json" : "text",
                           spawn->sandbox, NULL};
     int fds[FDS_MAX] = {spawn->channel, spawn->ring, spawn->journal, spawn->stats, spawn->page, spawn->wake};
@@ -85,8 +106,15 @@ int host_process_start(const struct host_spawn *spawn, pid_t *ret_pid, int *ret_
     for (size_t i = 0; i < spawn->listener_count; i++)
         fds[fd_count++] = spawn->listeners[i];
     snprintf(listeners, sizeof listeners, "%zu", spawn->listener_count);
-    if (!envp)
+    if (spawn->plugin_fd > 0) {
+        snprintf(plugin, sizeof plugin, "/proc/self/fd/%zu", CONTROL_FD_CHANNEL + fd_count);
+        argv[1] = plugin;
+        fds[fd_count++] = spawn->plugin_fd;
+    }
+    if (!envp || (spawn->plugin_fd > 0 && !add_libraries(&envp, spawn->plugin_path))) {
+        host_process_environment_free(envp);
         return why_set(why, -ENOMEM, "no memory to start %s", spawn->name);
+    }
     pid = fork();
     if (pid == -1) {
         r = why_errno(why, errno, "cannot fork a process for %s", spawn->name);

@@ -12,6 +12,7 @@
 struct host_spawn {
     const char *program;     /* path of umbel-host */
     const char *plugin_path; /* the .so */
+    int plugin_fd;           /* > 0: its file, to be loaded in place of what is at the path now; stays the caller's */
     const char *name;        /* "bmob.0": for the process list and log lines */
     const char *log_level;   /* as in the configuration */
     int log_json;
@@ -21,7 +22,7 @@ struct host_spawn {
     size_t listener_count;
 };
 
-/* host_process_start - the child has exactly standard error, CONTROL_FD_* and nothing else, and its environment holds no
+/* host_process_start - the child has exactly standard error, CONTROL_FD_* (behind them plugin_fd, if given) and nothing else, and its environment holds no
  * more than PATH, LANG, TZ and sanitizer settings: keys given to the core by environment do not reach it.
  * The caller owns *ret_pidfd and must reap *ret_pid.  0 or -errno. */
 int host_process_start(const struct host_spawn *spawn, pid_t *ret_pid, int *ret_pidfd, struct why *why);

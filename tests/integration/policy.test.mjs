@@ -172,6 +172,26 @@ describe('refusals, in each protocol\'s own form', () => {
     assert.equal(await counter(stack, 'limited_prompt'), Object.keys(asks).length);
   });
 
+  // Goal: what the model reads besides the messages counts too.  Method: the longest question that passes alone, then with a parameter, then
+  // a short one with tools that are longer than the rest of the room; the counter.  Catches: a limit of messages only, which tools go around.
+  test('prompt_bytes: tools and other parameters count as well', async () => {
+    const try_ = (size, more) => asks.api(stack, keyOf('small'), 'x'.repeat(size), more);
+    let passes = 1, fails = 100, refused = await counter(stack, 'limited_prompt');
+    while (fails - passes > 1) {
+      const size = (passes + fails) >> 1, bad = (await try_(size)).kind !== '';
+      refused += bad;
+      [passes, fails] = bad ? [passes, size] : [size, fails];
+    }
+    assert.ok(passes > 40, `${passes} letters pass`);
+    const { kind, text } = await try_(passes, { temperature: 0.5 });
+    assert.equal(kind, '400 invalid_request_error');
+    assert.match(text, /larger than 100 bytes/);
+    assert.equal((await try_(passes - 40, { temperature: 0.5 })).kind, '');
+    const tools = (size) => [{ type: 'function', function: { name: 'f'.repeat(size), parameters: {} } }];
+    assert.equal((await try_(1, { tools: tools(40) })).kind, '400 invalid_request_error');
+    assert.equal(await counter(stack, 'limited_prompt'), refused + 2);
+  });
+
   test('who has no limits is not held up by those of others', async () => {
     for (const [name, ask] of Object.entries(asks)) assert.equal((await ask(stack, keyOf('free'), 'hello')).kind, '', name);
   });

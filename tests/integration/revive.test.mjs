@@ -230,6 +230,44 @@ describe('without a crash', () => {
     }
   });
 
+  // Goal: no room in the journal is "busy" for a resume as for a question, in each protocol's form, and over when there is room.
+  // Method: a journal of 1 MiB full of answers that run and stall; a finished answer that only the history has; then all leave.
+  // Catches: "no such answer" for want of room, after which a client throws its place away; half an answer; room that never comes back.
+  test('while the journal is full: busy, counted; afterwards the answer', async () => {
+    const stack = await startStack({ transports, model: MODEL, core: { journal_mb: 1, linger_s: 1 }, upstream: { max_concurrent: 2000 },
+      app: { history_sync_ms: 20, orphan_grace_ms: 50 } });
+    try {
+      const answer = await asked(stack, 'full', 's'), running = [];
+      await until('it to be forgotten', async () => (await value(stack, 'journal_evicted')) >= 1);
+      const run = (i, model) => running.push(new Bmob().connect(`ws://127.0.0.1:${stack.ports.bmob}/1/ai/${KEY}`, { messages: [{ role: 'user', content: 'q' }], session: `run-${i}`, model }));
+      for (let i = 0; i < 25; i++) run(i, 'fill:text=ascii:bytes=1000:tokens=40:pace=0:stall=30');
+      await until('them to stall', () => running.every((c) => c.bytes >= 30000));
+      while ((await value(stack, 'streams_refused')) === 0) {
+        run(running.length, 'fill:text=ascii:tokens=4:pace=0:stall=2');
+        await until('it to run, or its refusal', () => running.at(-1).bytes > 0);
+        assert.ok(running.length < 1100);
+      }
+      const full = await value(stack, 'journal_full');
+      const busy = { Bmob: /^Too many requests, try again later\.$/, ChatGpt: /Too many requests/, Wxapp: /"code":102/, H5: /"code":102/ };
+      for (const [name, words] of Object.entries(busy)) {
+        const client = protocols[name].resumes(stack, `${answer.id}:0`);
+        await settle(`the refusal of ${name}`, client);
+        assert.match(client.error?.message ?? client.text, words, name);
+        client.leave();
+      }
+      const { status, body } = await api(stack, answer.id, 0);
+      assert.equal(status, 503, body);
+      assert.match(body, /overloaded/);
+      assert.equal(await value(stack, 'journal_full'), full + 5);
+      assert.equal(await value(stack, 'streams_revived'), 0);
+      for (const client of running) client.leave();
+      await until('room', async () => (await api(stack, answer.id, 0)).status === 200);
+      await everywhere(stack, answer.id, answer.text);
+    } finally {
+      await stack.stop();
+    }
+  });
+
   test('after umbelctl core upgrade', async () => {
     const stack = await startStack({ transports, model: MODEL, app: { history_sync_ms: 20 } });
     try {

@@ -1,15 +1,29 @@
 // Transports taken out of service and put back: on a unix socket, in the wrong order, and while the daemon stops.
 import assert from 'node:assert/strict';
 import http from 'node:http';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { protocols } from './clients.mjs';
-import { startStack, until } from './support.mjs';
+import { startStack, until, KEY } from './support.mjs';
 
 const health = (socketPath) => new Promise((resolve, reject) => {
   const request = http.get({ socketPath, path: '/v1/models', agent: false }, (response) => response.resume().on('end', () => resolve(response.statusCode)));
+  request.on('error', reject);
+});
+
+/** A whole answer over a unix socket, of whichever protocol is there: 'api TEXT' or 'wx TEXT'. */
+const whoAnswers = (socketPath, prompt, model) => new Promise((resolve, reject) => {
+  let body = '';
+  const path = `/chat/stream?${new URLSearchParams({ is_wxapp: 0, token: KEY, prompt, model })}`;
+  const request = http.get({ socketPath, path, agent: false }, (response) => {
+    response.setEncoding('utf8').on('data', (data) => (body += data)).on('error', reject).on('end', () => {
+      if (response.statusCode === 404) return resolve('api');
+      const text = body.split('\n').filter((l) => l.startsWith('data: {')).map((l) => JSON.parse(l.slice(6)).choices?.[0]?.delta?.content ?? '').join('');
+      resolve(`wx ${text}`);
+    });
+  });
   request.on('error', reject);
 });
 
@@ -50,5 +64,44 @@ describe('out of service and back', () => {
     assert.equal((await host()).state, 'drained');
     assert.equal((await stack.ctl('host', 'restart', 'bmob')).code, 0);
     await until('it to run', async () => (await host()).state === 'running');
+  });
+});
+
+describe('two unix sockets', () => {
+  // Goal: addresses that change hands in one reload: afterwards each path leads to the transport that the file says, and stays.
+  // Method: the paths of two transports are swapped, and swapped back, with an answer that runs over one of them; drains and starts.
+  // Catches: a path that is removed because its former owner leaves; a socket that nobody listens on.
+  test('swapped in one reload: both serve, nothing is unlinked wrongly', async () => {
+    const dir = await mkdtemp(path.join(os.tmpdir(), 'umbel-service-'));
+    const one = path.join(dir, 'one.sock'), two = path.join(dir, 'two.sock'), LONG = 'swap:text=mixed:tokens=300:pace=20', SHORT = 'swap:text=mixed:tokens=8:pace=1';
+    const stack = await startStack({ transports: { api: { plugin: 'openai-api', listen: [`unix:${one}`], drain_ms: 10000 },
+      wx: { plugin: 'http-chunked-wxapp', max_stream_ms: 0, listen: [`unix:${two}`], drain_ms: 10000 } } });
+    try {
+      const serves = async (socket, who) => (who === 'api' ? (await health(socket)) === 401 : (await whoAnswers(socket, 'q', SHORT)) === `wx ${await stack.mock.text(SHORT, 'q')}`);
+      const places = async (api, wx) => {
+        assert.ok(await serves(api, 'api'));
+        assert.ok(await serves(wx, 'wx'));
+      };
+      await places(one, two);
+      for (const [api, wx] of [[two, one], [one, two]]) {
+        const text = await readFile(stack.config, 'utf8'), running = whoAnswers(api, 'long', LONG);
+        await until('it to run', async () => (await stack.list('upstream list')).some((u) => u.active > 0));
+        await writeFile(stack.config, text.replaceAll(`unix:${one}`, 'unix:X').replaceAll(`unix:${two}`, `unix:${one}`).replaceAll('unix:X', `unix:${two}`));
+        const { code, stderr } = await stack.ctl('reload');
+        assert.equal(code, 0, stderr);
+        await places(api, wx);
+        assert.equal(await running, `wx ${await stack.mock.text(LONG, 'long')}`);
+        await until('the former processes to end', async () => (await stack.list('host list')).length === 2, { timeout: 40000 });
+        await places(api, wx);
+      }
+      assert.equal((await stack.ctl('drain', 'wx')).code, 0);
+      await assert.rejects(health(two), /ECONNREFUSED|ENOENT/);
+      assert.ok(await serves(one, 'api'));
+      assert.equal((await stack.ctl('start', 'wx')).code, 0);
+      await until('both to serve', async () => (await serves(one, 'api')) && serves(two, 'wx'));
+    } finally {
+      await stack.stop();
+      await rm(dir, { recursive: true, force: true });
+    }
   });
 });

@@ -125,6 +125,55 @@ describe('core upgrade', () => {
     next.ws.close();
   });
 
+  // Goal: executing the new program needs descriptors for the listening sockets; too few are found out while there is a way back.
+  // Method: eight sockets, which need sixteen for a moment, and eight free numbers, then fourteen; an answer that runs meanwhile;
+  // afterwards room, and the same again.
+  // Catches: an upgrade that stops its hosts first and then cannot execute; copies of sockets that a refused one leaves behind.
+  test('too few descriptors: refused, nothing has changed; with room again it goes', { skip: process.getuid() === 0 ? false : 'limits of a running process are root\'s to change' }, async () => {
+    const stack = await startStack({ transports: { bmob: { plugin: 'ws-bmob', workers: 8 } }, model: MODEL });
+    try {
+      const { pid } = stack.daemon, open = () => fs.readdirSync(`/proc/${pid}/fd`).map(Number);
+      const pids = async () => (await stack.list('host list', 'hosts')).map((h) => h.pid).sort();
+      const allow = (count) => execFileSync('prlimit', ['--pid', String(pid), `--nofile=${count}:`]);
+      const leaveFree = (count) => {
+        const taken = new Set(open());
+        let limit = 0;
+        for (let free = 0; free < count || taken.has(limit); limit++) free += !taken.has(limit);
+        allow(limit);
+      };
+      const before = await pids(), descriptors = open();
+      const mid = Bmob.asks(stack, 'mid');
+      await until('it to be answered', () => mid.text.length > 5);
+      for (const [free, words] of [[8, ['core', 'upgrade', 'check']], [14, ['core', 'upgrade', 'check']], [8, ['core', 'upgrade']], [14, ['core', 'upgrade']]]) {
+        leaveFree(free);
+        const { code, stderr } = await stack.ctl(...words);
+        assert.equal(code, 1, words.join(' '));
+        assert.match(stderr, /may have [1-9]\d+ descriptors \(RLIMIT_NOFILE\)/);
+        assert.match(stderr, /nothing has changed/);
+      }
+      assert.deepEqual(await pids(), before);
+      await until('the end of it', () => mid.done || mid.error);
+      assert.equal(mid.text, await stack.mock.text(MODEL, 'mid'));
+      mid.ws.close();
+      await until('no descriptor more than before', () => open().length <= descriptors.length + 1); // its connection to the service may be kept
+      allow(20000);
+      assert.equal((await stack.ctl('core', 'upgrade', 'check')).code, 0);
+      await until('no descriptor more than before', () => open().length <= descriptors.length + 1);
+      assert.equal((await stack.ctl('core', 'upgrade', '--wait', '3')).code, 0);
+      await until('other processes', async () => {
+        const hosts = await stack.list('host list', 'hosts').catch(() => []);
+        return hosts.length === 8 && hosts.every((h) => h.state === 'running' && !before.includes(h.pid));
+      });
+      const next = Bmob.asks(stack, 'next');
+      await until('its answer', () => next.done || next.error);
+      assert.equal(next.text, await stack.mock.text(MODEL, 'next'));
+      next.ws.close();
+      assert.equal(stack.daemon.end, undefined, 'it never ended');
+    } finally {
+      await stack.stop();
+    }
+  });
+
   test('a file that the new program refuses changes nothing', async () => {
     const good = fs.readFileSync(stack.config);
     fs.writeFileSync(stack.config, 'colour = red\n');

@@ -346,6 +346,45 @@ describe('im: one process at a time', () => {
       await stack.stop();
     }
   });
+
+  // Goal: a newcomer that opens, and dies while it is watched, is not kept: the transport is what it was, and nobody has to do anything.
+  // Method: answers before it, one that runs, a plugin that ends after two seconds, an answer afterwards; the versions that run.
+  // Catches: the old one gone with its file; a message that stays unfinished, is finished twice or is asked twice.
+  test('a new plugin that dies while it is watched: the old one serves on and finishes everything', async () => {
+    const model = 'im:text=count:tokens=180:pace=25';
+    const stack = await startIm({ model });
+    try {
+      for (let i = 0; i < 3; i++) await stack.tim.write(`u${i}`, `q${i}`);
+      await until('some text', async () => (await Promise.all([0, 1, 2].map((i) => stack.tim.answers(`u${i}`)))).every((l) => l[0]?.text?.length > 0));
+      bad('im-custom-message', 'later');
+      const { code, stdout, stderr } = await upgrade(stack, 'im');
+      assert.equal(code, 1, stdout);
+      assert.match(stdout + stderr, /signal 14/);
+      for (let i = 0; i < 3; i++) {
+        const [message] = await stack.tim.finished(`u${i}`);
+        assert.equal(message.text, await stack.mock.text(model, `q${i}`));
+      }
+      await stack.tim.write('late', 'after');
+      const [message] = await stack.tim.finished('late');
+      assert.equal(message.text, await stack.mock.text(model, 'after'));
+      const [host, ...more] = await stack.list('host list', 'hosts');
+      assert.deepEqual([host.name, host.state, more], ['im.0', 'running', []]);
+      const version = async () => (await stack.list('plugin list')).find((p) => p.name === 'im-custom-message').version;
+      assert.equal(await version(), '0.1.0');
+      process.kill(host.pid, 'SIGKILL'); // the file at its path is still the other one
+      await until('it to run again', async () => (await stack.list('host list', 'hosts')).some((h) => h.state === 'running' && h.pid !== host.pid));
+      await stack.tim.write('later', 'after a crash');
+      assert.equal((await stack.tim.finished('later'))[0].text, await stack.mock.text(model, 'after a crash'));
+      newer('im-custom-message');
+      assert.equal((await upgrade(stack, 'im')).code, 0);
+      assert.equal(await version(), '0.1.9');
+      assert.equal((await stack.mock.asked('im')).length, 5, 'each question once');
+      await noViolations(assert, stack.tim);
+    } finally {
+      restore('im-custom-message');
+      await stack.stop();
+    }
+  });
 });
 
 describe('a changed configuration', () => {

@@ -204,6 +204,7 @@ struct asker {
     int code;
     char user[128], message[256];
     uint64_t until_ns;
+    bool overload;
 };
 
 static void note(struct asker *asker, const struct authorize_verdict *verdict)
@@ -212,6 +213,7 @@ static void note(struct asker *asker, const struct authorize_verdict *verdict)
     asker->result = verdict->result;
     asker->code = verdict->code;
     asker->until_ns = verdict->until_ns;
+    asker->overload = verdict->overload;
     snprintf(asker->user, sizeof asker->user, "%s", verdict->user);
     snprintf(asker->message, sizeof asker->message, "%s", verdict->message);
 }
@@ -393,9 +395,10 @@ static void test_failures(void **state)
     stop();
 }
 
-/* Goal: no answer in time is a failure in time, also for those that wait for a place; beyond the places the failure is immediate.
+/* Goal: no answer in time is a failure in time, also for those that wait for a place; beyond the places the failure is immediate.  Who was never
+ * asked about because too many were before him is told so: overload, which is no failure of the service.
  * Method: a server that accepts and is silent, and one question more than there is room for.  Catches: waiting without bound, a place never
- * given back, time counted only from the sending on. */
+ * given back, time counted only from the sending on, a flood that looks like a service that is down. */
 static void test_silent_service_is_bounded(void **state)
 {
     static struct asker askers[AUTHORIZE_CALLS_MAX + AUTHORIZE_WAITING_MAX + 1];
@@ -410,12 +413,14 @@ static void test_silent_service_is_bounded(void **state)
         ask(&askers[i], credential);
         assert_int_equal(askers[i].told, i == all - 1);
     }
+    assert_true(askers[all - 1].result == AUTHORIZE_FAILED && askers[all - 1].overload);
     assert_true(counts().running == AUTHORIZE_CALLS_MAX && counts().waiting == AUTHORIZE_WAITING_MAX && counts().full == 1);
     ask(&askers[all - 1], "token-0"); /* one that is being asked has room always */
     assert_int_equal(askers[all - 1].told, 0);
     for (size_t i = 0; i < all; i++) {
         wait_for(&askers[i]);
         assert_int_equal(askers[i].result, AUTHORIZE_FAILED);
+        assert_int_equal(askers[i].overload, i >= AUTHORIZE_CALLS_MAX && i < all - 1); /* the last joined the first, which was asked */
     }
     assert_true(clock_now_ns() - begun_ns >= 1400 * CLOCK_MS);
     uint64_t end_ns = clock_now_ns() + PATIENCE_NS;

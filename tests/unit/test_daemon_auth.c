@@ -24,7 +24,7 @@ static struct {
     struct config_transport transport_config;
     struct daemon_host host;
     char path[64];
-    bool wanted[APPS], knows;
+    bool wanted[APPS], gone[APPS] /* not served any more */, knows;
     struct authorize_verdict verdicts[APPS];
     struct authorize_ask *waiting[AUTHS_MAX + 1];
     uint32_t waiting_count, waiting_app;
@@ -58,7 +58,7 @@ bool daemon_serves(const struct daemon *daemon, const struct daemon_transport *t
 {
     (void)daemon;
     (void)transport;
-    return app < APPS;
+    return app < APPS && !t.gone[app];
 }
 
 bool daemon_grant_app(const struct daemon *daemon, const struct daemon_transport *transport, uint64_t grant, uint32_t *ret_app)
@@ -244,6 +244,86 @@ static void test_who_is_asked(void **state)
     assert_string_equal(t.answers, "8:0:101: 9:0:102: 10:4:0:" DAEMON_AUTH_CANNOT_CHECK " ");
 }
 
+/* Goal: on_failure = open is for services that fail, not for a flood of questions: who was never asked about is told to come later.
+ * Method: an open app whose verdict is the overload one, at once and after a wait, alone and beside an app that really failed.
+ * Catches: a flood that lets anybody in, the anonymous app among it; an overload that closes what another app's failure has opened. */
+static void test_overload_lets_nobody_in(void **state)
+{
+    const struct authorize_verdict failed = {.result = AUTHORIZE_FAILED, .message = "", .user = ""};
+
+    (void)state;
+    t.wanted[1] = t.wanted[2] = false;
+    t.configs[0].authorize.fail_open = t.configs[1].authorize.fail_open = true;
+    t.verdicts[0] = failed;
+    t.verdicts[0].overload = true;
+    assert_int_equal(take(1, frame("x", 1u, "token1", 0u)), 0);
+    assert_int_equal(take(2, frame("x", 1u, "token1", 3u, "a", 0u)), 0);
+    assert_string_equal(t.answers, "1:4:0:" DAEMON_AUTH_CANNOT_CHECK " 2:4:0:" DAEMON_AUTH_CANNOT_CHECK " ");
+    *t.answers = '\0';
+    t.knows = false;
+    assert_int_equal(take(3, frame("x", 1u, "token1", 0u)), 0);
+    t.waiting[0]->done(t.waiting[0], &t.verdicts[0]);
+    assert_string_equal(t.answers, "3:4:0:" DAEMON_AUTH_CANNOT_CHECK " ");
+    assert_int_equal(t.granted, 0);
+    *t.answers = '\0';
+    t.knows = t.wanted[1] = true;
+    t.verdicts[1] = failed;
+    assert_int_equal(take(4, frame("x", 1u, "token1", 0u)), 0);
+    assert_string_equal(t.answers, "4:0:101: ");
+    *t.answers = '\0';
+    t.wanted[1] = false;
+    t.verdicts[0].overload = false; /* the very same without the flood: let in */
+    assert_int_equal(take(5, frame("x", 1u, "token1", 0u)), 0);
+    assert_string_equal(t.answers, "5:0:100: ");
+}
+
+/* The transport's list of apps as a reload leaves it. */
+static void reload(char *first, char *second)
+{
+    static char *items[2];
+
+    items[0] = first;
+    items[1] = second;
+    t.transport_config.apps = (struct config_list){.items = items, .count = second ? 2 : 1};
+}
+
+/* Goal: what a service said counts for the app it was asked for, whatever the list of apps is by then, and no app is left out for it.
+ * Method: reloads while the answer is under way: another order, the app taken from the transport, its service taken away, a shorter list.
+ * Catches: a grant for the app that stands at that place now; for one that is not served any more; an app that is never asked. */
+static void test_reload_while_asked(void **state)
+{
+    const struct authorize_verdict yes = {.result = AUTHORIZE_ALLOW, .message = "", .user = "u"};
+    const struct authorize_verdict failed = {.result = AUTHORIZE_FAILED, .message = "", .user = ""};
+
+    (void)state;
+    t.knows = false;
+    assert_int_equal(take(1, frame("x", 1u, "token1", 0u)), 0);
+    reload(names[1], names[0]);
+    t.waiting[0]->done(t.waiting[0], &yes);
+    assert_string_equal(t.answers, "1:0:100: "); /* a, not b */
+    *t.answers = *t.asked = '\0';
+    assert_int_equal(take(2, frame("x", 1u, "token1", 0u)), 0); /* asks b, the first */
+    reload(names[2], NULL);
+    t.gone[0] = t.gone[1] = true;
+    t.waiting[1]->done(t.waiting[1], &yes); /* of b, that is not here any more: c is asked, though its place is before */
+    assert_string_equal(t.asked, "b:token1@ c:token1@ ");
+    assert_string_equal(t.answers, "");
+    t.wanted[2] = false;
+    t.waiting[2]->done(t.waiting[2], &yes); /* c lives by its keys now */
+    assert_string_equal(t.answers, "2:1:0: ");
+    *t.answers = *t.asked = '\0';
+    t.gone[0] = t.gone[1] = false;
+    reload(names[0], names[1]);
+    t.configs[0].authorize.fail_open = true;
+    assert_int_equal(take(3, frame("x", 1u, "token1", 0u)), 0);
+    reload(names[1], names[0]);
+    t.waiting[3]->done(t.waiting[3], &failed); /* a's failure is a's: b is not open */
+    t.waiting[4]->done(t.waiting[4], &t.verdicts[1]);
+    t.waiting[5]->done(t.waiting[5], &failed);
+    assert_string_equal(t.asked, "a:token1@ b:token1@ a:token1@ ");
+    assert_string_equal(t.answers, "3:0:100: ");
+}
+
 /* Goal: who waits is bounded in number and bytes, goes on from where it was, and ends with its worker.  Method: services that wait.
  * Catches: memory without bound, an app asked twice or left out after a wait, a callback into freed memory (with a sanitizer). */
 static void test_waiting(void **state)
@@ -301,6 +381,8 @@ static void test_bad_frames(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(test_who_is_asked, setup, teardown),
+                                       cmocka_unit_test_setup_teardown(test_overload_lets_nobody_in, setup, teardown),
+                                       cmocka_unit_test_setup_teardown(test_reload_while_asked, setup, teardown),
                                        cmocka_unit_test_setup_teardown(test_waiting, setup, teardown),
                                        cmocka_unit_test_setup_teardown(test_bad_frames, setup, teardown)};
 

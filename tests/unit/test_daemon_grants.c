@@ -229,6 +229,32 @@ static void test_failure(void **state)
     assert_string_equal(view.user, "user:ann");
 }
 
+/* Goal: a flood is no failure of the service: also with on_failure = open the frame is refused as busy, and the next one asks again.
+ * Method: an open app, a grant that is over, the overload verdict at once and after a wait.  Catches: a flood that makes every old grant good. */
+static void test_overload(void **state)
+{
+    const struct authorize_verdict overload = {.result = AUTHORIZE_FAILED, .user = "", .message = "", .overload = true};
+    struct daemon_refusal refusal;
+
+    (void)state;
+    t.config.authorize.fail_open = true;
+    t.verdict.until_ns = 1;
+    uint64_t grant = add(&t.host);
+    ask(grant, 1, 0, &refusal);
+    assert_int_equal(ask(grant, 2, 0, &refusal), GRANT_WAITS);
+    t.waiting->done(t.waiting, &overload);
+    assert_string_equal(t.events, "-2:4:" DAEMON_AUTH_CANNOT_CHECK " ");
+    t.verdict = overload;
+    t.knows = true;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(ask(grant, 3, 0, &refusal), GRANT_REFUSED);
+        assert_int_equal(refusal.error, UMBEL_ERROR_BUSY);
+    }
+    assert_int_equal(t.asked, 3);
+    t.verdict.overload = false;
+    assert_int_equal(ask(grant, 4, 0, &refusal), GRANT_GOES);
+}
+
 /* Goal: what waits is bounded in bytes; a client that left is still owed what it asked for, a worker that died nothing.  Catches: memory without
  * bound, a lost question, a callback into freed memory (with a sanitizer). */
 static void test_waiting_ends(void **state)
@@ -262,6 +288,7 @@ int main(void)
                                        cmocka_unit_test_setup_teardown(test_view, setup, teardown),
                                        cmocka_unit_test_setup_teardown(test_asked_again, setup, teardown),
                                        cmocka_unit_test_setup_teardown(test_failure, setup, teardown),
+                                       cmocka_unit_test_setup_teardown(test_overload, setup, teardown),
                                        cmocka_unit_test_setup_teardown(test_waiting_ends, setup, teardown)};
 
     return cmocka_run_group_tests_name("daemon_grants", tests, NULL, NULL);
