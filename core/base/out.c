@@ -245,3 +245,10 @@ void umbel_out_json_ascii(struct umbel_out *out, const char *text, size_t size)
         escape(out, text, size, true);
     umbel_out_put(out, "\"", 1);
 }
+
+void umbel_out_question(struct umbel_out *out, const char *text, size_t size)
+{
+    umbel_out_text(out, "[{\"role\":\"user\",\"content\":");
+    umbel_out_json(out, text, size);
+    umbel_out_text(out, "}]");
+}

@@ -124,6 +124,7 @@ struct http_conn {
     bool served;      /* has had an answer before */
     bool close_after; /* this answer is the connection's last */
     bool paused;      /* not reading: the client has sent too much ahead */
+    bool sending;     /* bytes are on their way together with others' (umbel_host.send) */
     struct event read_event, write_event, timer;
     uint64_t armed_ns;    /* what timer is set for; HTTP_NEVER = not set */
     uint64_t deadline_ns; /* of the state; HTTP_NEVER = none */
@@ -161,6 +162,8 @@ long http_io_read(struct http_conn *conn, void *to, size_t size);
 int http_io_handshake(struct http_conn *conn);
 /* http_io_send - takes all bytes: the socket's part at once, the rest into conn->out.  A broken connection is killed. */
 void http_io_send(struct http_conn *conn, const void *bytes, size_t size);
+/* http_io_settle - what the host has taken to send it together with others' goes out now; before the socket is looked at or closed. */
+void http_io_settle(struct http_conn *conn);
 void http_io_flush(struct http_conn *conn); /* conn->out, as far as the socket takes it */
 static inline bool http_io_is_full(const struct http_conn *conn)
 {

@@ -134,6 +134,7 @@ void http_conn_later(struct http_conn *conn)
 
 void http_conn_kill(struct http_conn *conn)
 {
+    http_io_settle(conn);
     if (conn->state == HTTP_DEAD)
         return;
     conn->state = HTTP_DEAD;

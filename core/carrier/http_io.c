@@ -6,6 +6,7 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <openssl/err.h>
+#include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -83,30 +84,68 @@ static size_t put_all(struct http_conn *conn, const char *bytes, size_t size)
     return done;
 }
 
-void http_io_send(struct http_conn *conn, const void *bytes, size_t size)
+/* What the socket refused waits. */
+static void keep(struct http_conn *conn, const char *bytes, size_t size)
 {
-    size_t done = 0;
-
-    if (conn->state == HTTP_DEAD || size == 0)
-        return;
-    if (!http_io_is_full(conn))
-        done = put_all(conn, bytes, size);
-    if (done == SIZE_MAX) {
-        http_conn_kill(conn);
-        return;
-    }
-    if (done == size)
-        return;
     if (!http_io_is_full(conn)) {
         conn->progress_ns = clock_now_ns();
         conn->acked = http_io_acked(conn);
     }
-    umbel_out_put(&conn->out, (const char *)bytes + done, size - done);
+    umbel_out_put(&conn->out, bytes, size);
     if (conn->out.failed || event_add(&conn->write_event, NULL) < 0) {
         http_conn_kill(conn);
         return;
     }
     http_time_arm(conn);
+}
+
+void http_io_settle(struct http_conn *conn)
+{
+    if (conn->sending)
+        conn->http->host->send_now(conn->http->host);
+}
+
+static void on_sent(void *owner, const void *rest, size_t size, int error)
+{
+    struct http_conn *conn = owner;
+
+    conn->sending = false;
+    if (error < 0) {
+        http_conn_kill(conn);
+        return;
+    }
+    conn->sent_ns = conn->progress_ns = clock_now_ns();
+    if (size > 0)
+        keep(conn, rest, size);
+}
+
+/* Together with what goes to others, if this is a moment for that. */
+static bool send_together(struct http_conn *conn, const void *bytes, size_t size)
+{
+    const struct umbel_host *host = conn->http->host;
+
+    if (conn->ssl || host->struct_size < offsetof(struct umbel_host, send_now) + sizeof host->send_now || !host->send)
+        return false;
+    conn->sending = host->send(host, conn->fd, bytes, size, on_sent, conn);
+    return conn->sending;
+}
+
+void http_io_send(struct http_conn *conn, const void *bytes, size_t size)
+{
+    size_t done = 0;
+
+    http_io_settle(conn);
+    if (conn->state == HTTP_DEAD || size == 0)
+        return;
+    if (!http_io_is_full(conn)) {
+        if (send_together(conn, bytes, size))
+            return;
+        done = put_all(conn, bytes, size);
+    }
+    if (done == SIZE_MAX)
+        http_conn_kill(conn);
+    else if (done < size)
+        keep(conn, (const char *)bytes + done, size - done);
 }
 
 void http_io_flush(struct http_conn *conn)
@@ -146,6 +185,7 @@ uint64_t http_io_acked(const struct http_conn *conn)
 
 void http_io_shut(struct http_conn *conn)
 {
+    http_io_settle(conn);
     if (conn->ssl) {
         ERR_clear_error();
         SSL_shutdown(conn->ssl);

@@ -61,10 +61,12 @@ static void say(struct umbel_http_request *request, const char *bytes, size_t si
 static bool gap_is_over(struct umbel_http_request *request, uint32_t ms)
 {
     struct http_conn *conn = request->conn;
-    uint64_t now = clock_now_ns();
+    uint64_t now;
 
     if (!request->said)
         return true;
+    http_io_settle(conn); /* the gap begins when the bytes before it have gone out */
+    now = clock_now_ns();
     if (http_io_is_full(conn))
         return false; /* http_stream_go comes when the socket has taken it */
     if (now >= conn->sent_ns + ms * CLOCK_MS && request->gap_tries < HTTP_GAP_TRIES && !http_io_is_acked(conn)) {
@@ -231,6 +233,13 @@ void umbel_http_end(struct umbel_http_request *request)
 {
     if (request->begun && !request->over)
         http_stream_over(request);
+}
+
+int umbel_http_is_leaving(struct umbel_http_request *request)
+{
+    const struct umbel_http *http = request->conn->http;
+
+    return http->leaving || http->draining;
 }
 
 int umbel_http_is_begun(struct umbel_http_request *request)

@@ -124,10 +124,10 @@ static void hand_out(struct umbel_tcp_client *client)
     const struct umbel_tcp_codec *codec = client->tcp->codec;
     size_t at = 0;
 
-    while (!client->gone && !client->ending && !client->tcp->draining && client->access != TCP_ASKED) {
-        const char *line = client->in.data + at, *end = client->in.size > at ? memchr(line, '\n', client->in.size - at) : NULL;
+    while (client->in.size > at && !client->gone && !client->ending && !client->tcp->draining && client->access != TCP_ASKED) {
+        const char *line = client->in.data + at, *end = memchr(line, '\n', client->in.size - at);
         size_t size = end ? (size_t)(end - line) : client->in.size - at;
-        size_t text = end && size && line[size - 1] == '\r' ? size - 1 : size;
+        size_t text = size && line[size - 1] == '\r' ? size - 1 : size; /* also without its LF, which may come next */
         if (text > client->tcp->max_line) {
             refuse_line(client);
             break;
@@ -142,7 +142,7 @@ static void hand_out(struct umbel_tcp_client *client)
     client->in.size -= at;
     if (at && client->in.size)
         memmove(client->in.data, client->in.data + at, client->in.size);
-    if (!client->in.size)
+    if (!client->in.size || client->ending) /* ending: read on, so that the end is no reset, and not used */
         umbel_out_free(&client->in);
     if (client->in.size > client->tcp->max_line + 1u)
         event_del(client->readable); /* the kernel holds the rest back */
@@ -165,10 +165,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         return;
     }
     client->in.size += (size_t)n;
-    if (client->ending)
-        umbel_out_reset(&client->in); /* read, so that the end is no reset, and not used */
-    else
-        hand_out(client);
+    hand_out(client);
 }
 
 void tcp_client_new(struct umbel_tcp *tcp, int fd, const char *peer)

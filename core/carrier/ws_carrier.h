@@ -126,6 +126,8 @@ struct umbel_ws_client {
     char *end_reason;    /* owned; NULL = none */
     uint8_t state, access;
     bool known_to_codec; /* upgrade accepted: closed() is owed */
+    bool clear;          /* no TLS: its frames may go out with those for others (umbel_host.send) */
+    bool sending;        /* some are on their way like that */
     bool full;           /* libwebsockets holds bytes the socket refused */
     bool slow_clock;     /* rest is on the slow list */
     bool doomed;         /* a write failed: kill at the next turn */
@@ -191,6 +193,10 @@ bool ws_turn_is_over(const struct umbel_ws_client *client); /* more than the pee
 /* ws_write.c.  Bytes are whole frames. */
 /* ws_write_put - 0, or -1: the connection is broken and marked so.  client->full says whether libwebsockets kept some of it. */
 int ws_write_put(struct umbel_ws_client *client, const void *bytes, size_t size);
+/* ws_write_deliver - the same for what the host delivers: may go out together with others' at the end of the host's deliveries, and whether
+ * the client is full is known then. */
+int ws_write_deliver(struct umbel_ws_client *client, const void *bytes, size_t size);
+void ws_write_settle(struct umbel_ws_client *client); /* what is on its way like that goes out now */
 void ws_write_now(struct umbel_ws_client *client, const void *bytes, size_t size); /* past a full socket, bounded */
 
 /* ws_frame.c */

@@ -26,6 +26,7 @@ struct umbel_ws_client *ws_client_new(struct umbel_ws *ws)
 
 void ws_client_free(struct umbel_ws_client *client)
 {
+    ws_write_settle(client);
     ws_client_detach(client);
     ws_time_forget(client);
     list_remove(&client->dirty);

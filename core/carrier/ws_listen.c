@@ -28,6 +28,7 @@ struct umbel_ws_client *ws_listen_adopt(struct umbel_ws *ws, int fd, bool tls, b
         return NULL;
     }
     client->self_test = self_test;
+    client->clear = !tls;
     adopt.vh = ws->vhost;
     adopt.type = LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP;
     if (tls)

@@ -136,7 +136,7 @@ static int on_write(void *reader_data, const void *bytes, size_t size, int last)
     struct umbel_ws_client *client = reader->client;
 
     (void)last;
-    if (client->state != WS_OPEN || client->end_code || client->doomed || (size && ws_write_put(client, bytes, size) < 0)) {
+    if (client->state != WS_OPEN || client->end_code || client->doomed || (size && ws_write_deliver(client, bytes, size) < 0)) {
         reader->reader = NULL; /* the host forgets it now, we when the dirty list comes to this client */
         reader->waiting = false;
         return -1;

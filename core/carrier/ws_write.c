@@ -2,11 +2,17 @@
  *
  * The bytes are whole frames already, encoded once for all clients, so they must go out unchanged: LWS_WRITE_HTTP on a WebSocket connection
  * does that, through TLS and libwebsockets' buffer for what the socket refuses (ws_selftest.c checks it at every start).  The same buffer is
- * what makes a write take all or fail. */
+ * what makes a write take all or fail.
+ *
+ * Deliveries to clients without TLS do not even go through it as long as the socket takes them: the host writes to many sockets with one
+ * system call (umbel_host.send), and libwebsockets gets what a socket refused. */
 #include "core/carrier/ws_carrier.h"
+
+#include <stddef.h>
 
 int ws_write_put(struct umbel_ws_client *client, const void *bytes, size_t size)
 {
+    ws_write_settle(client);
     if (client->doomed || !client->wsi)
         return -1;
     /* lws_write does not write into what it is given here; its argument is not const for the sake of its other forms. */
@@ -19,6 +25,42 @@ int ws_write_put(struct umbel_ws_client *client, const void *bytes, size_t size)
         client->full = true;
         ws_time_rest(client);
     }
+    return 0;
+}
+
+void ws_write_settle(struct umbel_ws_client *client)
+{
+    if (client->sending)
+        client->ws->host->send_now(client->ws->host);
+}
+
+static void on_sent(void *owner, const void *rest, size_t size, int error)
+{
+    struct umbel_ws_client *client = owner;
+
+    client->sending = false;
+    if (error < 0) {
+        client->doomed = true;
+        ws_client_dirty(client);
+    } else if (size > 0) {
+        ws_write_put(client, rest, size);
+    }
+}
+
+static bool can_send(const struct umbel_host *host)
+{
+    return host->struct_size >= offsetof(struct umbel_host, send_now) + sizeof host->send_now && host->send;
+}
+
+int ws_write_deliver(struct umbel_ws_client *client, const void *bytes, size_t size)
+{
+    const struct umbel_host *host = client->ws->host;
+
+    ws_write_settle(client);
+    if (!client->clear || client->full || client->doomed || !client->wsi || !can_send(host) || lws_partial_buffered(client->wsi) ||
+        !host->send(host, lws_get_socket_fd(client->wsi), bytes, size, on_sent, client))
+        return ws_write_put(client, bytes, size);
+    client->sending = true;
     return 0;
 }
 

@@ -344,13 +344,14 @@ static void deliver(struct umbel_reader *reader, const struct umbel_out *bytes, 
     int r = UMBEL_WRITE_READY;
 
     if (bytes->size > 0 || last) {
+        uint64_t mark = host_send_mark(hosting);
         r = client->codec->write(reader->options.reader_data, bytes->size ? bytes->data : "", bytes->size, last);
         if (reader->dead)
             return;
         stats_add(hosting->stats, HOST_DELIVERIES, 1);
         stats_add(hosting->stats, HOST_DELIVERED_BYTES, bytes->size);
         uint64_t lag_ns = arrival_ns ? clock_now_ns() - arrival_ns : 0;
-        if (arrival_ns)
+        if (!host_send_lag(hosting, mark, arrival_ns) && arrival_ns)
             stats_observe(hosting->stats, HOST_H_LAG, lag_ns);
         host_trail_write(reader->feed, bytes->size, lag_ns);
         client->delivered += bytes->size;

@@ -95,7 +95,9 @@ static void turn(struct hosting *hosting)
     bool more = drain_ring(hosting);
     struct ring_record peek;
 
+    host_send_begin(hosting);
     host_feeds_flush(hosting);
+    host_send_end(hosting);
     host_tell_unasked(hosting);
     int ms = run_hooks(hosting);
     hosting_sweep(hosting);

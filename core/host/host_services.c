@@ -221,5 +221,7 @@ void host_services_fill(struct hosting *hosting)
                                        .kept = service_kept,
                                        .reply = service_reply,
                                        .drained = service_drained,
-                                       .stats = host_pages};
+                                       .stats = host_pages,
+                                       .send = host_send_put,
+                                       .send_now = host_send_now};
 }

@@ -20,6 +20,7 @@
 #include "core/config/config.h"
 #include "core/control/control.h"
 #include "core/host/host_files.h"
+#include "core/host/host_send.h"
 #include "core/host/host_trail.h"
 #include "core/metrics/host_stats.h"
 #include "core/metrics/process_stats.h"
@@ -148,6 +149,7 @@ struct hosting {
     char transport_name[JOURNAL_NAME_MAX];
     uint32_t listener_count, max_connections, connect_rate;
     struct kept *kept;
+    struct host_send *send; /* NULL: carriers write each for itself */
 
     struct {
         int (*turn)(void *arg);

@@ -113,6 +113,12 @@ static int hosting_open(struct hosting *hosting, const char *plugin, const struc
     r = map_memory(hosting, why);
     if (r < 0)
         return r;
+    if (!(settings->needs & SANDBOX_PLAIN_SENDS)) {
+        struct why reason = {""};
+        host_send_open(&hosting->send, &reason);
+        if (!hosting->send)
+            log_debug("every delivery is a system call of its own: %s", reason.text);
+    }
     r = confine(hosting, settings, plugin, why);
     if (r == 0)
         r = plugin_load(plugin, &hosting->transport, &hosting->plugin, why);
@@ -143,6 +149,7 @@ static void hosting_close(struct hosting *hosting)
     ring_memory_free(&hosting->journal_memory);
     ring_memory_free(&hosting->page_memory);
     plugin_unload(hosting->plugin);
+    host_send_free(hosting->send);
 }
 
 /* The core has died: with or without a loop that still turns, this process is gone within ten seconds. */

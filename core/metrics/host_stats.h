@@ -17,6 +17,8 @@
     COUNTER(CATCHUPS, "catchups", "merged deliveries read back from the journal")                                                   \
     COUNTER(LAPPED, "lapped", "times the ring had overtaken this host: it went on from the journal")                                \
     COUNTER(STALE, "stale", "readers ended because the stream's memory was taken while they lagged")                                \
+    COUNTER(SEND_BATCHES, "send_batches", "system calls that carried deliveries to several sockets at once")                        \
+    COUNTER(SENDS_BATCHED, "sends_batched", "deliveries in them")                                                                   \
     COUNTER(RING_RECORDS, "ring_records", "records read from the ring")                                                             \
     COUNTER(WAKES, "wakes", "wake-ups by the core")                                                                                 \
     COUNTER(PROCESS_CPU_US, "process_cpu_us", "microseconds of processor time this process has used")                               \

@@ -4,11 +4,13 @@
  *     OPEN, any number of TEXT / REASONING / TOOL, at most one USAGE, at most one FINISH, at most one ERROR, exactly one CLOSED
  * CLOSED is always the last, on every path; FAILED and TRUNCATED are always preceded by an ERROR.  Text is whole UTF-8 code points: the
  * core never cuts inside one.
- * All pointers in an event are valid only during the call that hands it over: copy what is kept. */
+ * All pointers in an event are valid only during the call that hands it over: copy what is kept.
+ * History: 1.2 umbel_error_word; 1.0 first. */
 #ifndef UMBEL_EVENT_H
 #define UMBEL_EVENT_H
 
 #include <stdint.h>
+#include <umbel/version.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -42,6 +44,10 @@ extern "C" {
 #define UMBEL_ERROR_INTERNAL 8u    /* umbel failed */
 #define UMBEL_ERROR_NOT_FOUND 9u   /* no such stream, or not yours: the two cannot be told apart */
 #define UMBEL_ERROR_POSITION 10u   /* resume position past the end or inside a character */
+
+/* umbel_error_word - an UMBEL_ERROR_* in one word, for protocols that have none of their own: auth, quota, rate, busy, request, upstream,
+ * timeout, internal, unknown (NOT_FOUND), position; 0: none; a number that is not known: internal.  Static storage.  In libumbel. */
+UMBEL_EXPORT const char *umbel_error_word(uint32_t error);
 
 /* UMBEL_EVENT_CLOSED.code: how the answer ended, the one truth told to every client */
 #define UMBEL_VERDICT_COMPLETE 1u

@@ -184,6 +184,17 @@ struct umbel_host {
     /* stats: visits the stats pages of the core and of all running hosts, as they are now (umbel/stats.h).  For plugins that declare
      * UMBEL_NEEDS_STATS.  Takes a millisecond or two for a few hosts.  0, or -errno: -EPERM (not declared), -ENOENT (no core).  Since 1.1. */
     int (*stats)(const struct umbel_host *host, const struct umbel_stats_visitor *visitor, void *arg);
+
+    /* send: inside codec->write, for a non-blocking stream socket: takes a copy of the bytes, which go to the kernel together with those for
+     * other sockets, when this turn's deliveries are made or somebody asks for send_now.  sent is called once, before the turn goes on, with
+     * what the socket did not take (size 0: it took all), or with error (-errno: the connection is broken); it may call nothing of this
+     * table.  Returns 1, or 0: not taken, so write it yourself (outside of write, many bytes, a kernel that cannot).  NULL where there is no
+     * such thing.  Since 1.2.
+     * send_now: everything that was taken goes out.  To be called before anything else is done with a socket that has bytes under way:
+     * before more is written to it, before it is closed. */
+    int (*send)(const struct umbel_host *host, int fd, const void *bytes, size_t size,
+                void (*sent)(void *owner, const void *rest, size_t size, int error), void *owner);
+    void (*send_now)(const struct umbel_host *host);
 };
 
 #ifdef __cplusplus

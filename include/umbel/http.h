@@ -10,10 +10,11 @@
  * A request's life: request() or failed(), [authorized()], [began() | refused()], [deadline() | unsaid()], closed().  What a
  * codec reads of the request (umbel_http_header, ...) is good until the head has been sent.  Calls from inside codec callbacks
  * are fine; the request itself outlives them, closed() always comes later, from the loop.  All calls [loop].  libumbel-http; link
- * it from the plugin. History: 1.0 first. */
+ * it from the plugin.  History: 1.2 retire, UMBEL_HTTP_TRANSPORT, is_leaving; 1.0 first. */
 #ifndef UMBEL_HTTP_H
 #define UMBEL_HTTP_H
 
+#include <umbel/carrier.h>
 #include <umbel/host.h>
 #include <umbel/transport.h>
 
@@ -100,8 +101,8 @@ struct umbel_http_codec {
     int (*unsaid)(void *self, struct umbel_http_request *request, const struct umbel_stream *stream,
                   const struct umbel_http_ending *ending);
 
-    /* max_ms have passed (or a waiting watch is drained): appends the closing frames.  stream NULL: none has begun.  position:
-     * answer text given to this client.  Optional: without it the stream just ends. */
+    /* max_ms have passed, or a waiting watch is sent away (umbel_http_is_leaving): appends the closing frames.  stream NULL: none has
+     * begun.  position: answer text given to this client.  Optional: without it the stream just ends. */
     void (*deadline)(void *self, struct umbel_http_request *request, const struct umbel_stream *stream, uint64_t position,
                      struct umbel_out *out);
 
@@ -156,6 +157,9 @@ UMBEL_EXPORT void umbel_http_begin(struct umbel_http_request *request, const str
 UMBEL_EXPORT void umbel_http_say(struct umbel_http_request *request, const struct umbel_out *frames);
 UMBEL_EXPORT void umbel_http_end(struct umbel_http_request *request);
 UMBEL_EXPORT int umbel_http_is_begun(struct umbel_http_request *request); /* 1 once a head has been sent */
+/* umbel_http_is_leaving - 1: this process is drained or gives its place to another.  A watch that waits (deadline() without a stream)
+ * is then sent away and its client has to come again: it must not look like an answer that has ended. */
+UMBEL_EXPORT int umbel_http_is_leaving(struct umbel_http_request *request);
 
 /* umbel_http_frame_begin/_end - one frame (at most 16 MiB) around what is appended between them.  An empty one vanishes. */
 UMBEL_EXPORT size_t umbel_http_frame_begin(struct umbel_out *out);
@@ -164,6 +168,16 @@ UMBEL_EXPORT void umbel_http_frame_end(struct umbel_out *out, size_t begin);
 /* umbel_http_gap - what follows waits until the client has been left in peace for ms (at most 65535) since the bytes before it.
  */
 UMBEL_EXPORT void umbel_http_gap(struct umbel_out *out, uint32_t ms);
+
+/* UMBEL_HTTP_TRANSPORT - the whole rest of a plugin over this carrier: its functions, and the exported table.  umbel/carrier.h. */
+#define UMBEL_HTTP_TRANSPORT(codec, ...)                                                                                             \
+    UMBEL_CARRIER_ALONE(http, codec)                                                                                                 \
+    UMBEL_CARRIER_RELOAD(http)                                                                                                       \
+    UMBEL_CARRIER_TABLE(umbel_plugin_reload, __VA_ARGS__)
+#define UMBEL_HTTP_TRANSPORT_WITH(type, codec, setup, cleanup, ...)                                                                  \
+    UMBEL_CARRIER_WITH(http, type, codec, setup, cleanup)                                                                            \
+    UMBEL_CARRIER_RELOAD(http)                                                                                                       \
+    UMBEL_CARRIER_TABLE(umbel_plugin_reload, __VA_ARGS__)
 
 #ifdef __cplusplus
 }

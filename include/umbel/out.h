@@ -1,7 +1,7 @@
 /* umbel/out.h - a growing byte buffer for encoders, and the two ways JSON strings are escaped.
  *
  * Errors stick: after a failed allocation or a passed limit every further call is a no-op and umbel_out.failed is set, so an
- * encoder checks once at its end.  Single-threaded.  Implemented in libumbel. */
+ * encoder checks once at its end.  Single-threaded.  Implemented in libumbel.  History: 1.2 umbel_out_question; 1.0 first. */
 #ifndef UMBEL_OUT_H
 #define UMBEL_OUT_H
 
@@ -55,6 +55,10 @@ UMBEL_EXPORT void umbel_out_json_bare(struct umbel_out *out, const char *text, s
 
 /* umbel_out_json_ascii - as umbel_out_json, but everything above 0x7e is \uxxxx in lower case, surrogate pairs above U+FFFF. */
 UMBEL_EXPORT void umbel_out_json_ascii(struct umbel_out *out, const char *text, size_t size);
+
+/* umbel_out_question - appends what umbel_request.messages is for one question of a user: [{"role":"user","content":TEXT}], TEXT as by
+ * umbel_out_json. */
+UMBEL_EXPORT void umbel_out_question(struct umbel_out *out, const char *text, size_t size);
 
 #ifdef __cplusplus
 }

@@ -10,6 +10,7 @@
 #ifndef UMBEL_TCP_H
 #define UMBEL_TCP_H
 
+#include <umbel/carrier.h>
 #include <umbel/host.h>
 #include <umbel/transport.h>
 
@@ -81,6 +82,14 @@ UMBEL_EXPORT void umbel_tcp_say(struct umbel_tcp_client *client, const void *byt
 
 /* umbel_tcp_end - ends the connection once what was said is out; a running answer is left. */
 UMBEL_EXPORT void umbel_tcp_end(struct umbel_tcp_client *client);
+
+/* UMBEL_TCP_TRANSPORT - the whole rest of a plugin over this carrier: its functions, and the exported table.  umbel/carrier.h. */
+#define UMBEL_TCP_TRANSPORT(codec, ...)                                                                                              \
+    UMBEL_CARRIER_ALONE(tcp, codec)                                                                                                  \
+    UMBEL_CARRIER_TABLE(NULL, __VA_ARGS__)
+#define UMBEL_TCP_TRANSPORT_WITH(type, codec, setup, cleanup, ...)                                                                   \
+    UMBEL_CARRIER_WITH(tcp, type, codec, setup, cleanup)                                                                             \
+    UMBEL_CARRIER_TABLE(NULL, __VA_ARGS__)
 
 #ifdef __cplusplus
 }

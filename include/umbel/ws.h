@@ -4,10 +4,12 @@
  * beyond that the carrier answers `busy` in turn, and when as many `busy` wait too it stops reading from the socket.  Watching runs beside
  * the turn.  The carrier does upgrade, TLS, ping and hang-up, idle and slow clients, size limits, UTF-8, close codes, drain.
  * What a codec asks for (ask, say, watch, end, ...) is done when the loop turns next, never during the call; only umbel_ws_say_now,
- * umbel_ws_stop and umbel_ws_authorize act at once.  All calls [loop].  libumbel-ws; link it from the plugin.  History: 1.0 first. */
+ * umbel_ws_stop and umbel_ws_authorize act at once.  All calls [loop].  libumbel-ws; link it from the plugin.  History: 1.2 retire,
+ * UMBEL_WS_TRANSPORT; 1.0 first. */
 #ifndef UMBEL_WS_H
 #define UMBEL_WS_H
 
+#include <umbel/carrier.h>
 #include <umbel/host.h>
 #include <umbel/transport.h>
 
@@ -119,6 +121,16 @@ UMBEL_EXPORT void umbel_ws_end_now(struct umbel_ws_client *client, uint16_t code
 /* umbel_ws_frame_begin/_end - one text frame around what is appended between them. */
 UMBEL_EXPORT size_t umbel_ws_frame_begin(struct umbel_out *out);
 UMBEL_EXPORT void umbel_ws_frame_end(struct umbel_out *out, size_t begin);
+
+/* UMBEL_WS_TRANSPORT - the whole rest of a plugin over this carrier: its functions, and the exported table.  umbel/carrier.h. */
+#define UMBEL_WS_TRANSPORT(codec, ...)                                                                                               \
+    UMBEL_CARRIER_ALONE(ws, codec)                                                                                                   \
+    UMBEL_CARRIER_RELOAD(ws)                                                                                                         \
+    UMBEL_CARRIER_TABLE(umbel_plugin_reload, __VA_ARGS__)
+#define UMBEL_WS_TRANSPORT_WITH(type, codec, setup, cleanup, ...)                                                                    \
+    UMBEL_CARRIER_WITH(ws, type, codec, setup, cleanup)                                                                              \
+    UMBEL_CARRIER_RELOAD(ws)                                                                                                         \
+    UMBEL_CARRIER_TABLE(umbel_plugin_reload, __VA_ARGS__)
 
 #ifdef __cplusplus
 }

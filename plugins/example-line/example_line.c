@@ -2,27 +2,14 @@
  *
  *     client   key KEY | ask QUESTION | resume ID BYTES | stop
  *     server   ok | answer ID | text "JSON STRING" | done | error WORD "JSON STRING" */
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <umbel/tcp.h>
 
-struct line {
-    struct umbel_tcp *tcp;
-};
-
-static const char *word_of(uint32_t error)
-{
-    static const char *const words[] = {"none", "auth", "quota", "rate", "busy", "request", "upstream", "timeout", "internal", "unknown", "position"};
-
-    return words[error < sizeof words / sizeof *words ? error : UMBEL_ERROR_INTERNAL];
-}
-
 static void put_error(uint32_t error, const char *text, size_t size, struct umbel_out *out)
 {
-    umbel_out_printf(out, "error %s ", word_of(error));
+    umbel_out_printf(out, "error %s ", umbel_error_word(error));
     umbel_out_json(out, text, size);
     umbel_out_text(out, "\n");
 }
@@ -49,9 +36,7 @@ static void ask(struct umbel_tcp_client *client, const char *text, size_t size)
 {
     struct umbel_out messages = {0};
 
-    umbel_out_text(&messages, "[{\"role\":\"user\",\"content\":");
-    umbel_out_json(&messages, text, size);
-    umbel_out_text(&messages, "}]");
+    umbel_out_question(&messages, text, size);
     umbel_tcp_ask(client, 0, &(struct umbel_request){.struct_size = sizeof(struct umbel_request), .messages = messages.data, .messages_size = messages.size});
     umbel_out_free(&messages);
 }
@@ -119,45 +104,4 @@ static const struct umbel_tcp_codec codec = {.struct_size = sizeof codec,
                                              .refused = on_refused,
                                              .too_long = on_too_long};
 
-static void line_close(void *self)
-{
-    struct line *line = self;
-
-    if (line)
-        umbel_tcp_close(line->tcp);
-    free(line);
-}
-
-static int line_open(const struct umbel_host *host, const struct umbel_config *config, void **ret_self)
-{
-    struct line *line = calloc(1, sizeof *line);
-    int r = line ? umbel_tcp_open(host, config, &codec, line, &line->tcp) : -ENOMEM;
-
-    if (r < 0)
-        line_close(line);
-    else
-        *ret_self = line;
-    return r;
-}
-
-static void line_drain(void *self, uint32_t deadline_ms)
-{
-    umbel_tcp_drain(((struct line *)self)->tcp, deadline_ms);
-}
-
-static void line_retire(void *self, uint32_t step, uint32_t ms)
-{
-    umbel_tcp_retire(((struct line *)self)->tcp, step, ms);
-}
-
-UMBEL_EXPORT extern const struct umbel_transport umbel_transport;
-const struct umbel_transport umbel_transport = {.struct_size = sizeof umbel_transport,
-                                                .abi_major = UMBEL_ABI_MAJOR,
-                                                .abi_minor = UMBEL_ABI_MINOR,
-                                                .name = "example-line",
-                                                .version = "1.0",
-                                                .summary = "lines on plain TCP: the plugin of the tutorial",
-                                                .open = line_open,
-                                                .drain = line_drain,
-                                                .retire = line_retire,
-                                                .close = line_close};
+UMBEL_TCP_TRANSPORT(codec, .name = "example-line", .version = "1.0", .summary = "lines on plain TCP: the plugin of the tutorial");

@@ -2,8 +2,6 @@
  * URL. */
 #include "wxapp.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -170,7 +168,9 @@ static void on_deadline(void *self, struct umbel_http_request *request, const st
 {
     const struct wxapp_request *mine = umbel_http_data(request);
 
-    if (mine->mini)
+    if (mine->mini && !stream && umbel_http_is_leaving(request))
+        wxapp_mini_renewed(self, out);
+    else if (mine->mini)
         wxapp_mini_deadline(self, stream, position, out);
 }
 
@@ -197,24 +197,8 @@ static const struct umbel_http_codec codec = {.struct_size = sizeof codec,
                                               .deadline = on_deadline,
                                               .closed = on_closed};
 
-static void wxapp_close(void *self)
+static int setup(struct wxapp *wxapp, const struct umbel_host *host, const struct umbel_config *config)
 {
-    struct wxapp *wxapp = self;
-
-    if (!wxapp)
-        return;
-    umbel_http_close(wxapp->http);
-    umbel_out_free(&wxapp->out);
-    umbel_out_free(&wxapp->headers);
-    free(wxapp);
-}
-
-static int wxapp_open(const struct umbel_host *host, const struct umbel_config *config, void **ret_self)
-{
-    struct wxapp *wxapp = calloc(1, sizeof *wxapp);
-
-    if (!wxapp)
-        return -ENOMEM;
     wxapp->host = host;
     wxapp->config = config;
     wxapp->path = host->config_text(config, "path");
@@ -225,28 +209,13 @@ static int wxapp_open(const struct umbel_host *host, const struct umbel_config *
     wxapp->plain = !strcmp(host->config_text(config, "content_type"), "plain");
     wxapp->error_after_text = !strcmp(host->config_text(config, "error_after_text"), "frame");
     wxapp->second_terminal = host->config_integer(config, "second_terminal") != 0;
-    int r = umbel_http_open(host, config, &codec, wxapp, &wxapp->http);
-    if (r < 0) {
-        wxapp_close(wxapp);
-        return r;
-    }
-    *ret_self = wxapp;
     return 0;
 }
 
-static void wxapp_retire(void *self, uint32_t step, uint32_t ms)
+static void cleanup(struct wxapp *wxapp)
 {
-    umbel_http_retire(((struct wxapp *)self)->http, step, ms);
-}
-
-static void wxapp_drain(void *self, uint32_t deadline_ms)
-{
-    umbel_http_drain(((struct wxapp *)self)->http, deadline_ms);
-}
-
-static int wxapp_reload(void *self)
-{
-    return umbel_http_reload(((struct wxapp *)self)->http);
+    umbel_out_free(&wxapp->out);
+    umbel_out_free(&wxapp->headers);
 }
 
 static const struct umbel_option options[] = {
@@ -297,19 +266,5 @@ static const struct umbel_option options[] = {
      .name = "origins",
      .help = "web pages (\"https://shop.example\") that may read answers; none listed = all"}};
 
-UMBEL_EXPORT extern const struct umbel_transport umbel_transport;
-const struct umbel_transport umbel_transport = {.struct_size = sizeof umbel_transport,
-                                                .abi_major = UMBEL_ABI_MAJOR,
-                                                .abi_minor = UMBEL_ABI_MINOR,
-                                                .name = "http-chunked-wxapp",
-                                                .version = UMBEL_VERSION,
-                                                .summary =
-                                                    "WeChat mini-programs over chunked HTTP, web pages over server-sent events",
-                                                .options = options,
-                                                .option_count = sizeof options / sizeof *options,
-                                                .option_size = sizeof *options,
-                                                .open = wxapp_open,
-                                                .drain = wxapp_drain,
-                                                .reload = wxapp_reload,
-                                                .retire = wxapp_retire,
-                                                .close = wxapp_close};
+UMBEL_HTTP_TRANSPORT_WITH(struct wxapp, codec, setup, cleanup, .name = "http-chunked-wxapp", .version = UMBEL_VERSION,
+                          .summary = "WeChat mini-programs over chunked HTTP, web pages over server-sent events", UMBEL_OPTIONS(options));

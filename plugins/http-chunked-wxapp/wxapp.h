@@ -18,7 +18,6 @@ enum { WXAPP_MINI, WXAPP_H5, WXAPP_H5_USAGE };
 struct wxapp {
     const struct umbel_host *host;
     const struct umbel_config *config;
-    struct umbel_http *http;
     struct umbel_out out, headers;
     const char *path;
     uint32_t gap_ms, end_gap_ms, keepalive_ms, max_stream_ms;
@@ -41,6 +40,8 @@ void wxapp_mini_error(const struct wxapp *wxapp, uint32_t error, const char *wha
 void wxapp_mini_terminal(const struct wxapp *wxapp, struct umbel_out *out); /* guard, gap, terminal, gap */
 void wxapp_mini_end(const struct wxapp *wxapp, const struct umbel_http_ending *ending, struct umbel_out *out);
 void wxapp_mini_deadline(const struct wxapp *wxapp, const struct umbel_stream *stream, uint64_t position, struct umbel_out *out);
+/* wxapp_mini_renewed - to a watch that waits when this process goes.  The terminal would say that an answer is whole: there was none. */
+void wxapp_mini_renewed(const struct wxapp *wxapp, struct umbel_out *out);
 #define WXAPP_MINI_KEEPALIVE "success: {\"content\":\"\"}\r\n"
 
 /* H5: server-sent events in the shape of OpenAI's chunks.  stream NULL: an error before there is an answer. */

@@ -129,18 +129,28 @@ void wxapp_mini_text(const char *text, size_t size, struct umbel_out *out)
     close_frame(&writer);
 }
 
-void wxapp_mini_error(const struct wxapp *wxapp, uint32_t error, const char *what, struct umbel_out *out)
+static void put_error(const struct wxapp *wxapp, int code, const char *words, struct umbel_out *out)
 {
-    char room[320];
-    const char *words = wxapp_words(error, what, room, sizeof room);
     struct writer writer = {.out = out};
 
     umbel_http_gap(out, wxapp->gap_ms);
     writer.begin = umbel_http_frame_begin(out);
-    umbel_out_printf(out, "event: error\ndata: {\"code\":%d,\"msg\":\"", wxapp_code(error));
+    umbel_out_printf(out, "event: error\ndata: {\"code\":%d,\"msg\":\"", code);
     put_text(&writer, words, strlen(words), false);
     close_frame(&writer);
     umbel_http_gap(out, wxapp->end_gap_ms);
+}
+
+void wxapp_mini_error(const struct wxapp *wxapp, uint32_t error, const char *what, struct umbel_out *out)
+{
+    char room[320];
+
+    put_error(wxapp, wxapp_code(error), wxapp_words(error, what, room, sizeof room), out);
+}
+
+void wxapp_mini_renewed(const struct wxapp *wxapp, struct umbel_out *out)
+{
+    put_error(wxapp, wxapp_code(UMBEL_ERROR_INTERNAL), "The service is renewed, try again.", out);
 }
 
 static void put_frame(struct umbel_out *out, const char *bytes)

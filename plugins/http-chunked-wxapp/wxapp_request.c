@@ -221,9 +221,7 @@ static const char *put_messages(struct umbel_http_request *request, struct umbel
         else
             umbel_json_print(array, out);
     } else if ((text = wxapp_field(request, "prompt")) && *text) {
-        umbel_out_text(out, "[{\"role\":\"user\",\"content\":");
-        umbel_out_json(out, text, strlen(text));
-        umbel_out_text(out, "}]");
+        umbel_out_question(out, text, strlen(text));
     } else {
         wrong = "there is neither prompt nor messages";
     }

@@ -39,9 +39,7 @@ static void ask(struct im_job *job)
     struct im *im = job->im;
     struct umbel_out messages = {0};
 
-    umbel_out_text(&messages, "[{\"role\":\"user\",\"content\":");
-    umbel_out_json(&messages, job->question, job->question_size);
-    umbel_out_text(&messages, "}]");
+    umbel_out_question(&messages, job->question, job->question_size);
     struct umbel_request request = {.struct_size = sizeof request,
                                     .flags = UMBEL_REQUEST_MEMORY,
                                     .session = job->session,

@@ -1,6 +1,4 @@
 /* metrics/metrics.c - GET /metrics, /healthz/live, /healthz/ready: what the stats pages say, for Prometheus and for load balancers. */
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <umbel/http.h>
@@ -10,7 +8,6 @@
 
 struct metrics {
     const struct umbel_host *host;
-    struct umbel_http *http;
     struct umbel_out out;
     struct health health;
 };
@@ -82,59 +79,17 @@ static const struct umbel_http_codec codec = {.struct_size = sizeof codec,
                                               .methods = "GET, HEAD",
                                               .request = on_request};
 
-static void metrics_close(void *self)
+static int setup(struct metrics *metrics, const struct umbel_host *host, const struct umbel_config *config)
 {
-    struct metrics *metrics = self;
-
-    if (!metrics)
-        return;
-    umbel_http_close(metrics->http);
-    umbel_out_free(&metrics->out);
-    free(metrics);
-}
-
-static int metrics_open(const struct umbel_host *host, const struct umbel_config *config, void **ret_self)
-{
-    struct metrics *metrics = calloc(1, sizeof *metrics);
-
-    if (!metrics)
-        return -ENOMEM;
+    (void)config;
     metrics->host = host;
-    int r = umbel_http_open(host, config, &codec, metrics, &metrics->http);
-    if (r < 0) {
-        metrics_close(metrics);
-        return r;
-    }
-    *ret_self = metrics;
     return 0;
 }
 
-static void metrics_drain(void *self, uint32_t deadline_ms)
+static void cleanup(struct metrics *metrics)
 {
-    umbel_http_drain(((struct metrics *)self)->http, deadline_ms);
+    umbel_out_free(&metrics->out);
 }
 
-static void metrics_retire(void *self, uint32_t step, uint32_t ms)
-{
-    umbel_http_retire(((struct metrics *)self)->http, step, ms);
-}
-
-static int metrics_reload(void *self)
-{
-    return umbel_http_reload(((struct metrics *)self)->http);
-}
-
-UMBEL_EXPORT extern const struct umbel_transport umbel_transport;
-const struct umbel_transport umbel_transport = {.struct_size = sizeof umbel_transport,
-                                                .abi_major = UMBEL_ABI_MAJOR,
-                                                .abi_minor = UMBEL_ABI_MINOR,
-                                                .name = "metrics",
-                                                .version = UMBEL_VERSION,
-                                                .summary = "Prometheus metrics and health checks over HTTP",
-                                                .option_size = sizeof(struct umbel_option),
-                                                .needs = UMBEL_NEEDS_STATS,
-                                                .open = metrics_open,
-                                                .drain = metrics_drain,
-                                                .reload = metrics_reload,
-                                                .retire = metrics_retire,
-                                                .close = metrics_close};
+UMBEL_HTTP_TRANSPORT_WITH(struct metrics, codec, setup, cleanup, .name = "metrics", .version = UMBEL_VERSION,
+                          .summary = "Prometheus metrics and health checks over HTTP", .option_size = sizeof(struct umbel_option), .needs = UMBEL_NEEDS_STATS);

@@ -40,7 +40,6 @@ struct openai_request {
 struct openai {
     const struct umbel_host *host;
     const struct umbel_config *config;
-    struct umbel_http *http;
     struct umbel_out out, parameters, headers;
 };
 

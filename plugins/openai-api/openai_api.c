@@ -1,7 +1,6 @@
 /* openai-api/openai_api.c - the OpenAI API for umbel's clients, with sessions that several clients share. */
 #include "openai.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -191,66 +190,22 @@ static const struct umbel_http_codec codec = {.struct_size = sizeof codec,
                                               .unsaid = on_unsaid,
                                               .closed = on_closed};
 
-static void api_close(void *self)
+static int setup(struct openai *openai, const struct umbel_host *host, const struct umbel_config *config)
 {
-    struct openai *openai = self;
-
-    if (!openai)
-        return;
-    umbel_http_close(openai->http);
-    umbel_out_free(&openai->out);
-    umbel_out_free(&openai->parameters);
-    umbel_out_free(&openai->headers);
-    free(openai);
-}
-
-static int api_open(const struct umbel_host *host, const struct umbel_config *config, void **ret_self)
-{
-    struct openai *openai = calloc(1, sizeof *openai);
-
-    if (!openai)
-        return -ENOMEM;
     openai->host = host;
     openai->config = config;
-    int r = umbel_http_open(host, config, &codec, openai, &openai->http);
-    if (r < 0) {
-        api_close(openai);
-        return r;
-    }
-    *ret_self = openai;
     return 0;
 }
 
-static void api_retire(void *self, uint32_t step, uint32_t ms)
+static void cleanup(struct openai *openai)
 {
-    umbel_http_retire(((struct openai *)self)->http, step, ms);
-}
-
-static void api_drain(void *self, uint32_t deadline_ms)
-{
-    umbel_http_drain(((struct openai *)self)->http, deadline_ms);
-}
-
-static int api_reload(void *self)
-{
-    return umbel_http_reload(((struct openai *)self)->http);
+    umbel_out_free(&openai->out);
+    umbel_out_free(&openai->parameters);
+    umbel_out_free(&openai->headers);
 }
 
 static const struct umbel_option options[] = {
     {.type = UMBEL_OPTION_LIST, .name = "models", .help = "what GET /v1/models lists: the models clients may name"}};
 
-UMBEL_EXPORT extern const struct umbel_transport umbel_transport;
-const struct umbel_transport umbel_transport = {.struct_size = sizeof umbel_transport,
-                                                .abi_major = UMBEL_ABI_MAJOR,
-                                                .abi_minor = UMBEL_ABI_MINOR,
-                                                .name = "openai-api",
-                                                .version = UMBEL_VERSION,
-                                                .summary = "the OpenAI API, with shared sessions and resumable streams",
-                                                .options = options,
-                                                .option_count = sizeof options / sizeof *options,
-                                                .option_size = sizeof *options,
-                                                .open = api_open,
-                                                .drain = api_drain,
-                                                .reload = api_reload,
-                                                .retire = api_retire,
-                                                .close = api_close};
+UMBEL_HTTP_TRANSPORT_WITH(struct openai, codec, setup, cleanup, .name = "openai-api", .version = UMBEL_VERSION,
+                          .summary = "the OpenAI API, with shared sessions and resumable streams", UMBEL_OPTIONS(options));

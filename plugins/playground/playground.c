@@ -1,8 +1,6 @@
 /* playground/playground.c - serves the page that shows one answer on every protocol at once.  The page's script talks to the transports
  * itself; nothing of an answer passes through here, and no client of this plugin is ever let in anywhere. */
-#include <errno.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <umbel/http.h>
@@ -12,7 +10,6 @@
 
 struct playground {
     const struct umbel_host *host;
-    struct umbel_http *http;
     struct umbel_out body, headers;
     struct ways ways;
     const char *key; /* "" = visitors type theirs */
@@ -159,48 +156,17 @@ static void read_options(struct playground *playground, const struct umbel_confi
         add_way(playground, section);
 }
 
-static void playground_close(void *self)
+static int setup(struct playground *playground, const struct umbel_host *host, const struct umbel_config *config)
 {
-    struct playground *playground = self;
-
-    if (!playground)
-        return;
-    umbel_http_close(playground->http);
-    umbel_out_free(&playground->body);
-    umbel_out_free(&playground->headers);
-    free(playground);
-}
-
-static int playground_open(const struct umbel_host *host, const struct umbel_config *config, void **ret_self)
-{
-    struct playground *playground = calloc(1, sizeof *playground);
-
-    if (!playground)
-        return -ENOMEM;
     playground->host = host;
     read_options(playground, config);
-    int r = umbel_http_open(host, config, &codec, playground, &playground->http);
-    if (r < 0) {
-        playground_close(playground);
-        return r;
-    }
-    *ret_self = playground;
     return 0;
 }
 
-static void playground_drain(void *self, uint32_t deadline_ms)
+static void cleanup(struct playground *playground)
 {
-    umbel_http_drain(((struct playground *)self)->http, deadline_ms);
-}
-
-static void playground_retire(void *self, uint32_t step, uint32_t ms)
-{
-    umbel_http_retire(((struct playground *)self)->http, step, ms);
-}
-
-static int playground_reload(void *self)
-{
-    return umbel_http_reload(((struct playground *)self)->http);
+    umbel_out_free(&playground->body);
+    umbel_out_free(&playground->headers);
 }
 
 static const struct umbel_option way_options[] = {
@@ -229,18 +195,5 @@ static const struct umbel_option options[] = {
      .help = "one a transport that the page connects to"},
 };
 
-UMBEL_EXPORT extern const struct umbel_transport umbel_transport;
-const struct umbel_transport umbel_transport = {.struct_size = sizeof umbel_transport,
-                                                .abi_major = UMBEL_ABI_MAJOR,
-                                                .abi_minor = UMBEL_ABI_MINOR,
-                                                .name = "playground",
-                                                .version = UMBEL_VERSION,
-                                                .summary = "a page that shows one answer on every protocol at once",
-                                                .options = options,
-                                                .option_count = sizeof options / sizeof *options,
-                                                .option_size = sizeof *options,
-                                                .open = playground_open,
-                                                .drain = playground_drain,
-                                                .reload = playground_reload,
-                                                .retire = playground_retire,
-                                                .close = playground_close};
+UMBEL_HTTP_TRANSPORT_WITH(struct playground, codec, setup, cleanup, .name = "playground", .version = UMBEL_VERSION,
+                          .summary = "a page that shows one answer on every protocol at once", UMBEL_OPTIONS(options));

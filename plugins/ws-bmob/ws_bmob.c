@@ -14,8 +14,6 @@
 #define SHARED 0u          /* the one variant: all clients of an answer get the same bytes */
 
 struct bmob {
-    const struct umbel_host *host;
-    struct umbel_ws *ws;
     struct umbel_out out;      /* frames of our own */
     struct umbel_out messages; /* a request's messages on their way to the core */
     enum bmob_style style;
@@ -300,49 +298,17 @@ static const struct umbel_ws_codec codec = {.struct_size = sizeof codec,
                                             .refused = on_refused,
                                             .closed = on_closed};
 
-static void bmob_close(void *self)
+static int setup(struct bmob *bmob, const struct umbel_host *host, const struct umbel_config *config)
 {
-    struct bmob *bmob = self;
-
-    if (!bmob)
-        return;
-    umbel_ws_close(bmob->ws);
-    umbel_out_free(&bmob->out);
-    umbel_out_free(&bmob->messages);
-    free(bmob);
-}
-
-static int bmob_open(const struct umbel_host *host, const struct umbel_config *config, void **ret_self)
-{
-    struct bmob *bmob = calloc(1, sizeof *bmob);
-
-    if (!bmob)
-        return -ENOMEM;
-    bmob->host = host;
     bmob->style = strcmp(host->config_text(config, "error_style"), "frame") ? BMOB_STYLE_TEXT : BMOB_STYLE_FRAME;
     bmob->close_bad = !strcmp(host->config_text(config, "bad_key"), "close");
-    int r = umbel_ws_open(host, config, &codec, bmob, &bmob->ws);
-    if (r < 0) {
-        bmob_close(bmob);
-        return r;
-    }
-    *ret_self = bmob;
     return 0;
 }
 
-static void bmob_retire(void *self, uint32_t step, uint32_t ms)
+static void cleanup(struct bmob *bmob)
 {
-    umbel_ws_retire(((struct bmob *)self)->ws, step, ms);
-}
-
-static void bmob_drain(void *self, uint32_t deadline_ms)
-{
-    umbel_ws_drain(((struct bmob *)self)->ws, deadline_ms);
-}
-
-static int bmob_reload(void *self)
-{
-    return umbel_ws_reload(((struct bmob *)self)->ws);
+    umbel_out_free(&bmob->out);
+    umbel_out_free(&bmob->messages);
 }
 
 static const struct umbel_option options[] = {
@@ -357,18 +323,5 @@ static const struct umbel_option options[] = {
      .choices = "accept|close",
      .help = "accept: tell a client with a bad key why, three times, then close; close: close it with 1008 at once"}};
 
-UMBEL_EXPORT extern const struct umbel_transport umbel_transport;
-const struct umbel_transport umbel_transport = {.struct_size = sizeof umbel_transport,
-                                                .abi_major = UMBEL_ABI_MAJOR,
-                                                .abi_minor = UMBEL_ABI_MINOR,
-                                                .name = "ws-bmob",
-                                                .version = UMBEL_VERSION,
-                                                .summary = "Bmob's AI WebSocket protocol",
-                                                .options = options,
-                                                .option_count = sizeof options / sizeof *options,
-                                                .option_size = sizeof *options,
-                                                .open = bmob_open,
-                                                .drain = bmob_drain,
-                                                .reload = bmob_reload,
-                                                .retire = bmob_retire,
-                                                .close = bmob_close};
+UMBEL_WS_TRANSPORT_WITH(struct bmob, codec, setup, cleanup, .name = "ws-bmob", .version = UMBEL_VERSION,
+                        .summary = "Bmob's AI WebSocket protocol", UMBEL_OPTIONS(options));

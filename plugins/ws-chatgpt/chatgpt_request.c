@@ -149,9 +149,7 @@ static int read_question(struct chatgpt_request *request, const struct umbel_jso
         umbel_json_print(messages, &request->messages);
         return 0;
     }
-    umbel_out_text(&request->messages, "[{\"role\":\"user\",\"content\":");
-    umbel_out_json(&request->messages, query, query_size);
-    umbel_out_text(&request->messages, "}]");
+    umbel_out_question(&request->messages, query, query_size);
     return 0;
 }
 

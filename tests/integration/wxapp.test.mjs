@@ -474,3 +474,32 @@ describe('H5', () => {
     assert.equal(reason, 'stop');
   });
 });
+
+describe('watches that wait while their host goes', () => {
+  let stack;
+  before(async () => {
+    stack = await startStack({ transports: { wx: { plugin: 'http-chunked-wxapp', drain_ms: 3000, max_stream_ms: 0 } }, model: 'go:text=echo:pace=0' });
+  });
+  after(() => stack?.stop());
+  const serves = () => until('the transport to serve', async () => (await stack.list('host list')).every((h) => h.state === 'running') &&
+    ask(stack.ports.wx, get(mini({ prompt: 'hi' }))).then((a) => contents(a.frames) === 'hi', () => false));
+
+  // Goal: nobody is told that an answer has ended when there was none: a mini-program is told to try again, a page's EventSource comes again by
+  // itself.  Method: watch sessions in which nobody asks, take the host away, look at the last frames; both ways that a host goes.
+  // Catches: a waiting watch that is ended like a whole answer, with nothing in it.
+  for (const command of ['drain', 'restart'])
+    test(`${command}: a mini-program is not given a terminal, a page no [DONE]`, async () => {
+      await serves();
+      const [page, h5] = await Promise.all(['1', '0'].map((is) => rawConnect(stack.ports.wx, get(q({ is_wxapp: is, watch: 1, session: `nobody-${command}` })))));
+      for (const watcher of [page, h5]) await watcher.until((c) => c.bytes.length > 0); // its head: it waits
+      const done = stack.ctl(command, 'wx');
+      const [told] = await page.whole(), [silent] = await h5.whole();
+      for (const watcher of [page, h5]) watcher.end();
+      assert.equal((await done).code, 0);
+      if (command === 'drain') assert.equal((await stack.ctl('start', 'wx')).code, 0);
+      const frames = told.chunks.map((c) => String(c.data)).filter((f) => f !== GUARD);
+      assert.deepEqual(frames, ['event: error\ndata: {"code":0,"msg":"The service is renewed, try again."}\r\n']);
+      assert.doesNotMatch(String(silent.body), /DONE|event: error/);
+      await serves();
+    });
+});

@@ -282,6 +282,42 @@ static void test_stream_is_shared(void **state)
     fake_host_free(bench.host);
 }
 
+/* Goal: chunks that the host sends together with others' stay in order, also where the socket took half of one and another follows at once.
+ * Method: clients of one stream, many events in one turn; the fake host's send takes a part of every third.
+ * Catches: a chunk written past one that is under way, the rest of a chunk sent behind the next. */
+static void test_sent_together_in_order(void **state)
+{
+    enum { EVENTS = 20, CLIENTS = 3 };
+    struct bench bench = start();
+    struct ws_client *clients[CLIENTS];
+    struct umbel_out expected = {0};
+    char text[32];
+
+    (void)state;
+    clients[0] = connect_and_send(&bench, ASK);
+    struct fake_stream *stream = stream_at(&bench, 0);
+    for (size_t i = 1; i < CLIENTS; i++)
+        clients[i] = connect_and_send(&bench, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    for (size_t i = 0; i < CLIENTS; i++)
+        WAIT_FOR(bench.host, has(clients[i], "5\r\nOPEN\n\r\n"));
+    for (int e = 0; e < EVENTS; e++) {
+        snprintf(text, sizeof text, "word %02d\n", e);
+        fake_stream_text(stream, text);
+        fake_stream_event(stream, UMBEL_EVENT_REASONING, "why\n", 0); /* between, so that texts are not merged */
+        umbel_out_printf(&expected, "8\r\n%s\r\n4\r\nwhy\n\r\n", text);
+    }
+    fake_stream_close(stream, UMBEL_VERDICT_COMPLETE);
+    umbel_out_text(&expected, "4\r\nEND\n\r\n0\r\n\r\n");
+    umbel_out_put(&expected, "", 1);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        WAIT_FOR(bench.host, has(clients[i], expected.data));
+        ws_client_close(clients[i]);
+    }
+    WAIT_FOR(bench.host, closed_requests == CLIENTS);
+    umbel_out_free(&expected);
+    fake_host_free(bench.host);
+}
+
 /* Goal: a held head waits for the first word; an answer that fails before it may take a status; one that is empty does not. */
 static void test_held_head(void **state)
 {
@@ -761,6 +797,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stream_is_shared),
+        cmocka_unit_test(test_sent_together_in_order),
         cmocka_unit_test(test_held_head),
         cmocka_unit_test(test_bodies),
         cmocka_unit_test(test_refusals),

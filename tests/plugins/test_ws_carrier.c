@@ -680,11 +680,45 @@ static void test_tls(void **state)
     rmdir(directory);
 }
 
+/* Goal: frames that the host sends together with others' stay in order, also where the socket took half of one and another follows at once.
+ * Method: three watchers, many events in one turn; the fake host's send takes a part of every third.
+ * Catches: a frame written past one that is under way, the rest of a frame sent behind the next. */
+static void test_sent_together_in_order(void **state)
+{
+    enum { EVENTS = 20, WATCHERS = 3 };
+    struct probe_test *test = *state;
+    struct ws_client *watchers[WATCHERS];
+    char text[32];
+
+    open_probe(test);
+    for (int i = 0; i < WATCHERS; i++) {
+        watchers[i] = join(test);
+        ws_client_text(watchers[i], "watch s");
+        ws_client_text(watchers[i], "now here");
+        ws_client_expect(watchers[i], "here");
+    }
+    struct fake_stream *stream = fake_stream_new(test->host, "app", "s");
+    for (int e = 0; e < EVENTS; e++) {
+        snprintf(text, sizeof text, "%d", e);
+        fake_stream_text(stream, text);
+        fake_stream_event(stream, UMBEL_EVENT_REASONING, "between, so that texts are not merged", 0);
+    }
+    fake_stream_close(stream, UMBEL_VERDICT_COMPLETE);
+    for (int i = 0; i < WATCHERS; i++) {
+        for (int e = 0; e < EVENTS; e++) {
+            snprintf(text, sizeof text, "shared:%d", e);
+            ws_client_expect(watchers[i], text);
+        }
+        ws_client_expect(watchers[i], "shared:end");
+        ws_client_close(watchers[i]);
+    }
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        CASE(test_frame_lengths), CASE(test_in_flight),     CASE(test_say_and_end),           CASE(test_data_comes_back),
+        CASE(test_sent_together_in_order), CASE(test_frame_lengths), CASE(test_in_flight),     CASE(test_say_and_end),           CASE(test_data_comes_back),
         CASE(test_stop),          CASE(test_bounds),        CASE(test_ping),                  CASE(test_hang_up),
         CASE(test_idle),          CASE(test_slow_is_closed), CASE(test_slow_but_moving_stays), CASE(test_now_is_bounded),
         CASE(test_no_descriptors), CASE(test_turned_away),  CASE(test_refused_upgrade),       CASE(test_tls),

@@ -60,6 +60,10 @@ export async function judge(world, journeys) {
   const lines = new Map(access.map((l) => [l.stream, l])), records = new Map(), answers = new Map();
 
   for (const r of services) records.set(r.model, [...(records.get(r.model) ?? []), r]);
+  const nameOf = (q) => {
+    const named = q.ids.size ? [...q.ids] : access.filter((l) => /^q\d+:/.test(l.model) && l.model === q.model).map((l) => l.stream);
+    return named.length === 1 ? named[0] : null;
+  };
   if (access.length !== lines.size) world.problem('an answer stands twice in the access log');
   for (const j of journeys) {
     if (j.kind === 'im') {
@@ -69,12 +73,15 @@ export async function judge(world, journeys) {
     for (const bad of new Set(j.bad)) world.problem(bad, { path: j.path.join(' '), id: j.id, model: j.q.model });
     if (j.outcome === 'lost' && !world.accidents) world.problem('a connection was closed without a word', { path: j.path.join(' '), model: j.q.model, detail: j.detail });
     if (j.outcome === 'closed') world.problem('a watcher was closed without a word', { path: j.path.join(' ') });
-    if (!j.id && j.kind === 'watch' && j.text && j.q.ids.size === 1) [j.id] = j.q.ids; /* a mini-program that had to wait is not told its name */
+    /* a mini-program that had to wait is not told its answer's name; of one that was cancelled without a word it hears the end only */
+    const silent = j.outcome === 'clean' && lines.get(nameOf(j.q))?.text_bytes === 0;
+    if (!j.id && j.kind === 'watch' && (j.text || silent)) j.id = nameOf(j.q);
     const nameless = j.id && !lines.has(j.id) && j.outcome === 'error' && j.text === ''; /* ws-bmob gives refusals a name of their own */
     if (!j.id || nameless) {
       if (j.outcome === 'endless') world.problem('no answer at all', { path: j.path.join(' '), model: j.q.model });
-      if (j.outcome === 'clean' && !(world.accidents && j.kind === 'watch')) world.problem('an end without an answer', { path: j.path.join(' ') });
-      if (j.outcome === 'error' && j.q.expect === 'whole' && !j.q.stopped) world.problem('refused', { words: j.error, app: j.q.app, path: j.path.join(' '), model: j.q.model });
+      if (j.outcome === 'clean') world.problem('an end without an answer', { path: j.path.join(' '), session: j.q.session, began: new Date(j.began).toISOString(), ms: j.ms });
+      const sentAway = world.accidents && j.kind === 'watch' && j.error?.includes('The service is renewed'); /* a watch that waited when its host went */
+      if (j.outcome === 'error' && j.q.expect === 'whole' && !j.q.stopped && !sentAway) world.problem('refused', { words: j.error, app: j.q.app, path: j.path.join(' '), model: j.q.model });
       continue;
     }
     if (!answers.has(j.id)) answers.set(j.id, []);

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <umbel/event.h>
 #include <umbel/json.h>
 #include <umbel/out.h>
 
@@ -184,12 +185,46 @@ static void out_every_code_point_comes_back(void **state)
     umbel_out_free(&json);
 }
 
+/* Goal: a question is the array that the core wants, whatever its text.  Method: texts with all that JSON escapes, none at all, and what is
+ * there already.  Catches: a text put in raw, an array that does not end, what was there overwritten. */
+static void out_question_is_an_array_of_one_message(void **state)
+{
+    struct umbel_out out = {0};
+
+    (void)state;
+    umbel_out_question(&out, "", 0);
+    expect(&out, "[{\"role\":\"user\",\"content\":\"\"}]");
+    umbel_out_reset(&out);
+    umbel_out_text(&out, "x");
+    umbel_out_question(&out, "a\"}]\n\xe8\x8c\xb6\xff", 9);
+    expect(&out, "x[{\"role\":\"user\",\"content\":\"a\\\"}]\\n\xe8\x8c\xb6\xef\xbf\xbd\"}]");
+    umbel_out_free(&out);
+}
+
+/* Goal: every error has a word of its own, without blanks, and a number that is not known has one too.  Method: all of them, the one behind
+ * the last, the largest.  Catches: a table that is shorter than the list of errors, a read past its end, two errors that look alike. */
+static void error_words_are_words_and_differ(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i <= UMBEL_ERROR_POSITION; i++) {
+        const char *word = umbel_error_word(i);
+        assert_true(strlen(word) > 0 && strspn(word, "abcdefghijklmnopqrstuvwxyz") == strlen(word));
+        for (uint32_t k = 0; k < i; k++)
+            assert_string_not_equal(word, umbel_error_word(k));
+    }
+    assert_string_equal(umbel_error_word(UMBEL_ERROR_NOT_FOUND), "unknown");
+    assert_string_equal(umbel_error_word(UMBEL_ERROR_POSITION), "position");
+    assert_string_equal(umbel_error_word(UMBEL_ERROR_POSITION + 1), "internal");
+    assert_string_equal(umbel_error_word(UINT32_MAX), "internal");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(out_keeps_everything_while_it_grows), cmocka_unit_test(out_limit_is_exact_and_errors_stick),
         cmocka_unit_test(out_printf_has_no_length_of_its_own), cmocka_unit_test(out_numbers),
         cmocka_unit_test(out_escapes_at_every_alignment),      cmocka_unit_test(out_every_code_point_comes_back),
+        cmocka_unit_test(out_question_is_an_array_of_one_message), cmocka_unit_test(error_words_are_words_and_differ),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

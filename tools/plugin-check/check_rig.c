@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,8 @@
 
 #include "core/base/clock.h"
 #include "tools/plugin-check/check_child.h"
+
+static volatile sig_atomic_t is_deaf; /* rig.deaf, for on_stuck */
 
 static void say(const char *format, va_list args)
 {
@@ -158,14 +161,31 @@ void rig_close(struct rig *rig)
     rig->host = NULL;
 }
 
+/* Of a turn that does not end: the plugin has the process, and no other client is served.  Only what is safe in a signal handler. */
+static void on_stuck(int signal)
+{
+    static const char words[] = "the plugin has not returned to the loop: it waits within a callback (for a socket, a lock, a file); nothing may block";
+    static const char slow[] = ", and in the meantime a client did not read: answer UMBEL_WRITE_FULL instead of waiting for it";
+
+    (void)signal;
+    if (write(CHECK_SAY_FD, words, sizeof words - 1) < 0 || (is_deaf && write(CHECK_SAY_FD, slow, sizeof slow - 1) < 0))
+        _exit(CHECK_BROKEN);
+    _exit(CHECK_FAILED);
+}
+
 void rig_turn(struct rig *rig, int wait_ms)
 {
     bool moved = false;
+
+    is_deaf = rig->deaf;
+    signal(SIGALRM, on_stuck);
+    alarm((unsigned)rig->patience_s + 1);
 
     for (size_t i = 0; i < RIG_CLIENTS_MAX; i++)
         if (rig->clients[i])
             moved = wire_pump(rig->clients[i], rig->deaf) || moved;
     fake_host_turn(rig->host, moved ? 0 : wait_ms);
+    alarm(0);
 }
 
 void rig_client(struct rig *rig, struct wire *wire, const char *key, int receive_buffer)

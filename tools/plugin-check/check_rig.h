@@ -27,6 +27,7 @@ void rig_note(const char *format, ...) __attribute__((format(printf, 1, 2))); /*
 
 void rig_open(struct rig *rig);  /* a fresh host with the plugin; fails the check if it does not open */
 void rig_close(struct rig *rig); /* all clients, the plugin, the host */
+/* rig_turn - the clients and one turn of the host; fails the check when the turn does not end within the patience. */
 void rig_turn(struct rig *rig, int wait_ms);
 
 /* rig_client - a new client, connected and, if key is not NULL, let in as far as the plan says (HTTP: only connected). */

@@ -430,6 +430,7 @@ struct fake_host *fake_host_new(void)
                                       .reader_stream = reader_stream,
                                       .reader_position = reader_position};
     fake_services_fill(&host->table);
+    fake_send_fill(&host->table);
     host->timer = evtimer_new(host->table.base, on_timer, NULL);
     return host;
 }

@@ -90,6 +90,17 @@ struct fake_kept {
 #define FAKE_LISTENERS 8
 #define FAKE_TURNS 4
 #define FAKE_COUNTERS 64
+#define FAKE_SENDS 32
+#define FAKE_SEND_MAX 16384 /* bytes */
+
+/* Bytes that umbel_host.send has taken. */
+struct fake_send {
+    int fd;
+    size_t size;
+    char *bytes;
+    void (*sent)(void *owner, const void *rest, size_t size, int error);
+    void *owner;
+};
 
 struct fake_host {
     struct umbel_host table;
@@ -115,7 +126,16 @@ struct fake_host {
     int refuse_asks;
     bool hold_authorize, hold_resume, watch_first, turn_away;
     uint64_t next_id;
+    bool sending; /* deliveries are being made */
+    struct fake_send sends[FAKE_SENDS];
+    size_t send_count;
+    uint64_t sent;
 };
+
+/* fake_send.c: umbel_host.send between begin and end. */
+void fake_send_fill(struct umbel_host *table);
+void fake_send_begin(struct fake_host *host);
+void fake_send_end(struct fake_host *host);
 
 void *fake_memory(size_t size);    /* zeroed; ends the program when there is none */
 char *fake_copy(const char *text); /* NULL stays NULL */

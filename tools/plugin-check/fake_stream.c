@@ -352,6 +352,7 @@ bool fake_streams_serve(struct fake_host *host)
 {
     bool any = false;
 
+    fake_send_begin(host);
     list_for_each(link, spare, &host->streams) {
         struct fake_stream *stream = list_entry(link, struct fake_stream, link);
         if (stream->forgotten)
@@ -359,5 +360,6 @@ bool fake_streams_serve(struct fake_host *host)
         while (serve_one(stream))
             any = true;
     }
+    fake_send_end(host);
     return any;
 }
