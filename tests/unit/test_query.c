@@ -132,6 +132,10 @@ static void patterns(void **state)
     assert_true(query_pattern("\\*", "a*b"));
     assert_false(query_pattern("\\*", "ab"));
     assert_true(query_pattern("a\\$", "a$"));
+    assert_true(query_pattern("a\\\\$", "xa\\")); /* the second \ is an ordinary byte, so the $ is the end */
+    assert_false(query_pattern("a\\\\$", "a\\x"));
+    assert_true(query_pattern("a\\", "a\\b")); /* before nothing: itself */
+    assert_false(query_pattern("a\\", "ab"));
     assert_true(query_pattern("^$", ""));
     assert_false(query_pattern("^$", "a"));
     assert_false(query_pattern("a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*b$", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"));
@@ -156,6 +160,7 @@ static void mistakes(void **state)
     refuse("(app == shop", 13, "and, or or ) is missing");
     refuse("app == shop)", 12, "expected and or or, found )");
     refuse("app == \"shop", 8, "closing");
+    refuse("app == \"shop\\\"", 8, "closing");
     refuse("app == shop ttft > 2s", 13, "expected and or or, found ttft");
     refuse("app == ,", 8, "word or a");
     refuse("not", 4, "missing");

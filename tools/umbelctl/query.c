@@ -7,7 +7,7 @@
 struct parsing {
     const char *text, *at, *token; /* token: where the last one began */
     size_t size;                   /* of it */
-    bool quoted;
+    bool quoted, closed; /* the token is a "text"; and it ends with a " */
     unsigned depth;
     struct query *query;
     struct why *why;
@@ -30,7 +30,8 @@ static void next(struct parsing *p)
         for (p->at++; *p->at && *p->at != '"'; p->at++)
             if (*p->at == '\\' && p->at[1])
                 p->at++;
-        p->at += *p->at == '"';
+        p->closed = *p->at == '"';
+        p->at += p->closed;
     } else if (is_word(*p->at)) {
         while (is_word(*p->at))
             p->at++;
@@ -143,7 +144,7 @@ static int copy_text(struct parsing *p, bool pattern, char *to, size_t room)
     const char *from = p->token + p->quoted, *end = p->at - p->quoted;
     size_t used = 0;
 
-    if (p->quoted && (p->size < 2 || p->at[-1] != '"'))
+    if (p->quoted && !p->closed)
         return why_set(p->why, -EINVAL, "the closing \" is missing");
     for (; from < end; from++) {
         if (p->quoted && *from == '\\' && from + 1 < end && (!pattern || from[1] == '"'))
@@ -368,7 +369,7 @@ static size_t split(const char *pattern, const char **part, char (*room)[4])
 
         if (pattern[1 + escaped] == '*')
             to[used++] = '*';
-        if (escaped || *pattern == '*') /* a star that follows nothing is itself */
+        if (escaped || *pattern == '*' || *pattern == '\\') /* a star that follows nothing is itself, and a \ before nothing */
             to[used++] = '\\';
         to[used++] = pattern[escaped];
         to[used] = '\0';
@@ -378,11 +379,26 @@ static size_t split(const char *pattern, const char **part, char (*room)[4])
     return count;
 }
 
+/* Takes a $ off the end, unless an odd number of \ before it makes it an ordinary byte. */
+static bool cut_dollar(char *pattern)
+{
+    size_t size = strlen(pattern), slashes = 0;
+
+    if (size == 0 || pattern[size - 1] != '$')
+        return false;
+    while (slashes + 1 < size && pattern[size - 2 - slashes] == '\\')
+        slashes++;
+    if (slashes % 2)
+        return false;
+    pattern[size - 1] = '\0';
+    return true;
+}
+
 bool query_pattern(const char *pattern, const char *text)
 {
     char room[QUERY_PATTERN_MAX][4];
     const char *part[QUERY_PATTERN_MAX] = {0};
-    bool from_start = *pattern == '^', to_end = false;
+    bool from_start = *pattern == '^', to_end;
     size_t size = strlen(pattern), count;
     uint64_t states, begin;
     char own[256];
@@ -390,11 +406,7 @@ bool query_pattern(const char *pattern, const char *text)
     if (size >= sizeof own)
         return false;
     memcpy(own, pattern + from_start, size + 1 - from_start);
-    size = strlen(own);
-    if (size > 0 && own[size - 1] == '$' && !(size > 1 && own[size - 2] == '\\')) {
-        to_end = true;
-        own[size - 1] = '\0';
-    }
+    to_end = cut_dollar(own);
     count = split(own, part, room);
     states = begin = skip_stars(part, count, 1);
     for (; *text; text++) {
