@@ -694,9 +694,10 @@ static void test_sent_together_in_order(void **state)
     for (int i = 0; i < WATCHERS; i++) {
         watchers[i] = join(test);
         ws_client_text(watchers[i], "watch s");
-        ws_client_text(watchers[i], "now here");
-        ws_client_expect(watchers[i], "here");
     }
+    WAIT_FOR(test->host, fake_host_stats(test->host)->watches == WATCHERS);
+    for (int i = 0; i < 3; i++)
+        fake_host_turn(test->host, 0); /* and each has begun */
     struct fake_stream *stream = fake_stream_new(test->host, "app", "s");
     for (int e = 0; e < EVENTS; e++) {
         snprintf(text, sizeof text, "%d", e);
