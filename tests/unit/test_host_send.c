@@ -103,7 +103,7 @@ static void all_go_out_together(void **state)
 {
     enum { COUNT = 40 };
     static struct end ends[COUNT];
-    char text[16];
+    char text[32];
 
     (void)state;
     NEEDS_RING();
