@@ -13,6 +13,8 @@ import { alternate, flag, freePort, haproxy, keep, KEY, measure, millis, needs, 
 const streams = numbers('streams', '50,200,1000'), paces = numbers('pace', '0,20');
 const repeat = Number(option('repeat', 3)), seconds = Number(option('seconds', 5)), burst = Number(option('burst', 400000));
 
+const ANSWER_MAX = 20000; // tokens of one answer: 2 MB, more than any service gives
+
 const body = JSON.stringify({ model: 'load', stream: true, messages: [{ role: 'user', content: 'x' }] });
 const request = `POST /v1/chat/completions HTTP/1.1\r\nHost: load\r\nAuthorization: Bearer ${KEY}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
 
@@ -51,7 +53,7 @@ needs(['nginx', 'haproxy', 'taskset']);
 const cells = [];
 for (const count of streams)
   for (const pace of paces) {
-    const tokens = pace ? Math.round((seconds * 1000) / pace) : Math.max(50, Math.round(burst / count));
+    const tokens = pace ? Math.round((seconds * 1000) / pace) : Math.min(ANSWER_MAX, Math.max(50, Math.round(burst / count)));
     const common = { clients: count, tokens, 'limit-s': 180, 'pace-us': pace * 1000 };
     const samples = await alternate(Object.fromEntries(Object.entries(makers).map(([name, make]) => [name, () => run(make, common)])), repeat,
       (name, turn, r) => flag('json') || console.error(`  ${count} streams, ${pace || 'no'} ms, ${turn + 1}/${repeat} ${name}: ${r.us_per_token.toFixed(2)} us a token${r.void ? ' VOID' : ''}`));
