@@ -16,7 +16,7 @@ const names = ['Bmob', 'Wxapp', 'H5', 'ChatGpt'], SESSIONS = 50, PACE = 20;
 const tokens = Math.round((seconds * 1000) / PACE);
 const MODEL = `mixed:tokens=${tokens}:pace=${PACE}:first=8000`;
 
-const mock = await startMock(['--benchmark']).catch(() => startMock());
+const mock = await startMock(['--benchmark']);
 const stack = await startStack({ transports: Object.fromEntries(['bmob', 'wx', 'cgws'].map((n) => [n, transports[n]])), mock, model: MODEL, log: { level: 'warn' },
   core: { journal_mb: 256, ring_slots: 65536 }, app: { history: 'off', orphan_grace_ms: 60000 } });
 pin(stack.daemon.pid, SERVER_CPU);

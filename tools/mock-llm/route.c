@@ -47,12 +47,18 @@ static bool key_check(struct conn *conn, const struct http_head *head, size_t si
     return false;
 }
 
-static void spec_defaults(const struct conn *conn, struct model_spec *spec)
+/* What a model's name says, over what the command line says.  false: not understood, in words in why. */
+static bool spec_read(const struct conn *conn, const char *model, struct model_spec *spec, struct bytes *why)
 {
     const struct options *options = &conn->server->options;
 
     model_spec_defaults(spec, options->tokens, options->token_bytes, options->pace_us, options->seed);
     spec->cut = options->benchmark ? CUT_COALESCE : spec->cut;
+    if (!model_spec_parse(spec, model, why))
+        return false;
+    if (options->benchmark && !spec->text_given)
+        spec->text = TEXT_ASCII;
+    return true;
 }
 
 static void ask(struct conn *conn, const struct http_head *head, const char *body, size_t size, const struct voice *voice)
@@ -72,12 +78,9 @@ static void ask(struct conn *conn, const struct http_head *head, const char *bod
         return;
     }
     record = record_open(conn, head, size, &request);
-    spec_defaults(conn, &spec);
-    if (!model_spec_parse(&spec, request.model, &why)) {
+    if (!spec_read(conn, request.model, &spec, &why)) {
         refuse(conn, record, "model", "model_option", bytes_string(&why));
     } else {
-        if (conn->server->options.benchmark && !spec.text_given)
-            spec.text = TEXT_ASCII;
         if (spec.times != MODEL_UNSET && attempts_next(&conn->server->attempts, request.model) >= spec.times)
             model_spec_calm(&spec);
         if (!refusal_send(conn, record, &spec) && !stream_open(conn, record, &request, &spec))
@@ -170,8 +173,7 @@ static void text_reply(struct conn *conn, const struct chat_request *request)
     struct bytes out = {0};
     uint64_t tokens;
 
-    spec_defaults(conn, &spec);
-    if (!model_spec_parse(&spec, request->model, &out)) {
+    if (!spec_read(conn, request->model, &spec, &out)) {
         refuse(conn, NULL, "model", "model_option", bytes_string(&out));
     } else {
         char *messages = spec.text == TEXT_REQUEST ? chat_request_whole(request) : chat_request_messages(request);
