@@ -51,6 +51,8 @@ static void payload(const char *data, size_t size, wire_text *text, void *owner)
 /* One line of an event stream or of the mini-program's frames. */
 static void take_line(const char *line, size_t size, wire_text *text, void *owner)
 {
+    while (size > 0 && (line[size - 1] == '\n' || line[size - 1] == '\r')) /* a text that is no JSON is all of the line */
+        size--;
     const char *colon = memchr(line, ':', size < 16 ? size : 16);
 
     if (!colon)
