@@ -8,7 +8,7 @@
 #define CLOCK_S 1000000000ull  /* nanoseconds in a second */
 
 uint64_t clock_now_ns(void);  /* CLOCK_MONOTONIC: the same in every process of this machine */
-uint64_t clock_wall_s(void);  /* seconds since 1970, UTC */
+uint64_t clock_wall_s(void);  /* seconds since 1970, UTC; up to a tick late, and so behind clock_wall_ms by that */
 uint64_t clock_wall_ms(void); /* milliseconds since 1970, UTC */
 
 #endif
