@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#define CLOCK_US 1000ull       /* nanoseconds in a microsecond */
 #define CLOCK_MS 1000000ull    /* nanoseconds in a millisecond */
 #define CLOCK_S 1000000000ull  /* nanoseconds in a second */
 

@@ -111,7 +111,7 @@ struct config {
     char *io; /* auto, io_uring, epoll */
     char *host_user; /* "" = the default */
     char *sandbox;   /* on, log, off */
-    uint32_t ring_slots, journal_mb, linger_s, history_days, history_mb;
+    uint32_t coalesce_us, ring_slots, journal_mb, linger_s, history_days, history_mb;
     struct config_upstream *upstreams;
     size_t upstream_count;
     struct config_app *apps;

@@ -20,7 +20,7 @@ static enum config_effect effect_of(const struct config_rule *rule)
 {
     static const char *const live[][2] = {{"log", "level"},        {"log", "format"},     {"log", "access"},
                                           {"core", "linger_s"},    {"transport", "apps"}, {"transport", "drain_ms"},
-                                          {"transport", "max_questions"}};
+                                          {"core", "coalesce_us"}, {"transport", "max_questions"}};
 
     for (size_t i = 0; i < sizeof live / sizeof *live; i++)
         if (strcmp(rule->section, live[i][0]) == 0 && strcmp(rule->name, live[i][1]) == 0)

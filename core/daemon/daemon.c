@@ -42,7 +42,8 @@ static void flush(struct uring_hook *hook)
 {
     struct daemon *daemon = list_entry(hook, struct daemon, flush_hook);
 
-    bus_flush(daemon->bus, uring_loop_now_ns(daemon->loop), wake_reader, daemon);
+    if (bus_flush(daemon->bus, uring_loop_now_ns(daemon->loop), wake_reader, daemon))
+        uring_loop_yield(daemon->loop);
 }
 
 static void refresh(struct daemon *daemon, uint64_t now_ns)
@@ -51,6 +52,8 @@ static void refresh(struct daemon *daemon, uint64_t now_ns)
 
     uring_loop_counts(daemon->loop, &counts);
     stats_set(daemon->stats, CORE_LOOP_TURNS, counts.turns);
+    stats_set(daemon->stats, CORE_LOOP_COALESCED, counts.coalesced);
+    stats_set(daemon->stats, CORE_LOOP_YIELDS, counts.yields);
     stats_set(daemon->stats, CORE_SOCKETS, counts.sockets);
     stats_set(daemon->stats, CORE_SESSIONS, session_table_count(daemon->sessions));
     bus_gauges(daemon->bus);
@@ -257,6 +260,7 @@ int daemon_run(struct daemon *daemon)
     stats_set(daemon->stats, stats_name_counter(daemon->stats, ring ? "engine_io_uring" : "engine_epoll", "1: what the engine runs on", true), 1);
     daemon->tidied_ns = now_ns;
     uring_timer_set(daemon->loop, &daemon->tick, CLOCK_S);
+    uring_loop_coalesce(daemon->loop, daemon->config->coalesce_us * CLOCK_US);
     log_info("umbeld %s runs, %s, runtime directory %s", UMBEL_VERSION, uring_loop_backend(daemon->loop), daemon->config->runtime_dir);
     daemon_trail_say(daemon, TRAIL_STARTED, (uint64_t)getpid());
     daemon_usage_start(daemon, daemon_hosts_start);

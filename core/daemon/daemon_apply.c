@@ -104,6 +104,7 @@ int daemon_apply(struct daemon *daemon, struct config *next, const struct config
     config_diff_keep(before, next);
     daemon->config = next;
     log_change(log_level_parse(next->log_level), next->log_json);
+    uring_loop_coalesce(daemon->loop, next->coalesce_us * CLOCK_US);
     daemon_history_want(daemon);
     daemon_authorize_follow(daemon);
     return 0;

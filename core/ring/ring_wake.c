@@ -1,5 +1,6 @@
 #include "core/ring/ring_wake.h"
 
+#include <sched.h>
 #include <stddef.h>
 
 #include "core/ring/ring_mutate.h"
@@ -24,8 +25,15 @@ void ring_wake_interest_all(struct ring_reader_page *page, bool on)
         atomic_store_explicit(&page->interest[i], on ? UINT64_MAX : 0, memory_order_relaxed);
 }
 
+/* 0 where the system does not say. */
+static uint32_t processor(void)
+{
+    return (uint32_t)(sched_getcpu() + 1);
+}
+
 void ring_wake_sleep_begin(struct ring_reader_page *page)
 {
+    atomic_store_explicit(&page->processor, processor(), memory_order_relaxed);
     atomic_store_explicit(&page->sleeping, 1, memory_order_relaxed);                       /* S1 */
     if (!RING_MUTANT(NO_S2))
         atomic_thread_fence(memory_order_seq_cst);                                         /* S2 */
@@ -54,4 +62,11 @@ bool ring_wake_wanted(struct ring_reader_page *page, const uint64_t touched[RING
     if (both == 0)
         return false; /* it goes on sleeping, flag set: the next batch may be for it */
     return atomic_exchange_explicit(&page->sleeping, 0, memory_order_relaxed) != 0;
+}
+
+bool ring_wake_near(const struct ring_reader_page *page)
+{
+    uint32_t theirs = atomic_load_explicit(&page->processor, memory_order_relaxed);
+
+    return theirs != 0 && theirs == processor();
 }

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
@@ -79,9 +80,17 @@ static int milliseconds(uint64_t ns)
 static int backend_wait(struct uring_loop *loop, uint64_t wait_ns)
 {
     struct engine *engine = engine_of(loop);
+    uint64_t coalesce_ns = uring_coalesce_ns(&loop->coalesce);
     int r;
 
     epoll_slots_tell(&engine->slots);
+    loop->yield = false;
+    if (coalesce_ns > 0 && coalesce_ns < wait_ns && !engine->slots.results.first) {
+        loop->counts.coalesced++;
+        /* Many that are there already are enough; else a sleep, since epoll cannot wait for a number. */
+        if (epoll_wait(engine->slots.epoll_fd, engine->events, EVENTS_MAX, 0) < (int)URING_COALESCE_RESULTS)
+            ppoll(NULL, 0, &(struct timespec){(time_t)(coalesce_ns / CLOCK_S), (long)(coalesce_ns % CLOCK_S)}, NULL);
+    }
     r = epoll_wait(engine->slots.epoll_fd, engine->events, EVENTS_MAX, engine->slots.results.first ? 0 : milliseconds(wait_ns));
     engine->count = r > 0 ? r : 0;
     if (r == -1 && errno != EINTR) {

@@ -89,7 +89,7 @@ static void run_hooks(struct uring_loop *loop)
 
 int uring_loop_turn(struct uring_loop *loop, int wait_ms)
 {
-    uint64_t wait_ns = wait_ms < 0 ? URING_WAIT_FOREVER : (uint32_t)wait_ms * CLOCK_MS, timer_ns;
+    uint64_t wait_ns = wait_ms < 0 ? URING_WAIT_FOREVER : (uint32_t)wait_ms * CLOCK_MS, timer_ns, completions = loop->counts.completions;
     int r;
 
     assert(!loop->in_turn);
@@ -106,6 +106,7 @@ int uring_loop_turn(struct uring_loop *loop, int wait_ms)
     loop->in_turn = true;
     loop->counts.turns++;
     loop->backend->dispatch(loop);
+    uring_coalesce_note(&loop->coalesce, loop->now_ns, loop->counts.completions - completions);
     if (!loop->freeing)
         uring_timer_run(loop);
     run_hooks(loop);
@@ -161,6 +162,16 @@ void uring_loop_free(struct uring_loop *loop)
         object->free(object);
     }
     free(loop);
+}
+
+void uring_loop_coalesce(struct uring_loop *loop, uint64_t limit_ns)
+{
+    loop->coalesce.limit_ns = limit_ns;
+}
+
+void uring_loop_yield(struct uring_loop *loop)
+{
+    loop->yield = true;
 }
 
 uint64_t uring_loop_now_ns(const struct uring_loop *loop)

@@ -29,6 +29,8 @@ struct uring_loop_counts {
     uint64_t buffers_free, buffers_total, enobufs; /* enobufs: times a receive found no buffer and waited */
     uint64_t sockets;                              /* descriptors of sockets not closed yet */
     uint64_t wake_errors;                          /* uring_wake_fd writes that failed */
+    uint64_t coalesced;                             /* turns that waited for more than the first result */
+    uint64_t yields;                               /* times the processor was left to whom the turn had woken */
 };
 
 /* uring_loop_create - probes the kernel first; where io_uring is forbidden or lacks what is needed the reason names the fix
@@ -48,6 +50,14 @@ void uring_loop_stop(struct uring_loop *loop);
 
 /* uring_loop_turn - one turn; wait_ms: -1 as long as nothing happens, 0 not at all.  For tests. */
 int uring_loop_turn(struct uring_loop *loop, int wait_ms);
+
+/* uring_loop_coalesce - while much comes in, wait up to limit_ns for several results before a turn (uring_coalesce.h); 0 = never, as at the
+ * start.  From the next turn on. */
+void uring_loop_coalesce(struct uring_loop *loop, uint64_t limit_ns);
+
+/* uring_loop_yield - who was woken in this turn waits for this very processor: if more has come in for the loop, let the other run first.
+ * Otherwise a burst would be taken in to its end before any of it goes on.  A hint; the epoll backend does not take it. */
+void uring_loop_yield(struct uring_loop *loop);
 
 uint64_t uring_loop_now_ns(const struct uring_loop *loop); /* CLOCK_MONOTONIC of this turn */
 void uring_loop_counts(const struct uring_loop *loop, struct uring_loop_counts *ret_counts);

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "core/base/list.h"
+#include "core/uring/uring_coalesce.h"
 #include "core/uring/uring_loop.h"
 
 #define URING_WAIT_FOREVER UINT64_MAX
@@ -35,7 +36,7 @@ struct uring_backend {
     const char *name;
     int (*open)(struct uring_loop *loop, const struct uring_loop_options *options, struct why *why); /* sets loop->engine */
     void (*close)(struct uring_loop *loop);
-    /* submits, waits for one result at most so long; 0 or a fatal -errno */
+    /* submits, waits for one result at most so long, or as loop->coalesce says for several; 0 or a fatal -errno */
     int (*wait)(struct uring_loop *loop, uint64_t wait_ns);
     /* reaps all results, then calls their done */
     void (*dispatch)(struct uring_loop *loop);
@@ -63,7 +64,8 @@ struct uring_loop {
     struct list live, dying; /* uring_object.link */
     struct list unsent;      /* sockets with bytes to send and no send in flight */
     struct list starved;     /* sockets whose receive found no buffer */
-    bool in_turn, stopping, freeing;
+    struct uring_coalesce coalesce;
+    bool in_turn, stopping, freeing, yield;
     int failed; /* the backend's own -errno: nothing works any more */
     struct uring_loop_counts counts;
 };

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <liburing.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include "core/base/clock.h"
@@ -120,11 +121,12 @@ static uint64_t tag_of(const struct uring_op *op)
     return (uint64_t)(uintptr_t)op;
 }
 
-static int ring_wait(struct uring_loop *loop, uint64_t wait_ns)
+/* Submits, and waits for count results at most so long. */
+static int enter(struct ring *ring, unsigned count, uint64_t wait_ns)
 {
     struct __kernel_timespec timeout = {.tv_sec = (long long)(wait_ns / CLOCK_S), .tv_nsec = (long long)(wait_ns % CLOCK_S)};
     struct io_uring_cqe *cqe;
-    int r = io_uring_submit_and_wait_timeout(&ring_of(loop)->io, &cqe, 1, wait_ns == URING_WAIT_FOREVER ? NULL : &timeout, NULL);
+    int r = io_uring_submit_and_wait_timeout(&ring->io, &cqe, count, wait_ns == URING_WAIT_FOREVER ? NULL : &timeout, NULL);
 
     /* -EBUSY, -EAGAIN: the kernel wants completions reaped, or memory, first; what was not taken goes with the next turn. */
     if (r < 0 && r != -ETIME && r != -EINTR && r != -EBUSY && r != -EAGAIN) {
@@ -132,6 +134,36 @@ static int ring_wait(struct uring_loop *loop, uint64_t wait_ns)
         return r;
     }
     return 0;
+}
+
+/* Only if there is more for this thread: else it is about to sleep, and whom it has woken runs anyway. */
+static void yield(struct uring_loop *loop)
+{
+    struct ring *ring = ring_of(loop);
+
+    if (!(IO_URING_READ_ONCE(*ring->io.sq.kflags) & IORING_SQ_TASKRUN))
+        return;
+    io_uring_submit(&ring->io); /* the wake-ups; what it cannot take goes with enter() */
+    sched_yield();
+    loop->counts.yields++;
+}
+
+static int ring_wait(struct uring_loop *loop, uint64_t wait_ns)
+{
+    struct ring *ring = ring_of(loop);
+    uint64_t coalesce_ns = uring_coalesce_ns(&loop->coalesce);
+
+    if (loop->yield)
+        yield(loop);
+    loop->yield = false;
+    if (coalesce_ns > 0 && coalesce_ns < wait_ns) {
+        int r = enter(ring, URING_COALESCE_RESULTS, coalesce_ns);
+
+        loop->counts.coalesced++;
+        if (r < 0 || io_uring_cq_ready(&ring->io) > 0)
+            return r;
+    }
+    return enter(ring, 1, wait_ns);
 }
 
 /* Copies all completions out of the ring, so that the kernel has room while the callbacks run. */

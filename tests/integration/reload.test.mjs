@@ -239,6 +239,42 @@ describe('a file that cannot be applied', () => {
     }
   });
 
+  // Goal: coalesce_us takes effect, and its change without a restart.  Method: 200 answers at full speed, round after round, until the engine has
+  // waited for company; then the same rounds with 0.  A machine on which it never has so much to do cannot tell.
+  test('coalesce_us is what a busy engine does, and 0 ends it at once', async (t) => {
+    const model = 'mock:tokens=300:pace=0', questions = 200;
+    const stack = await startStack({ transports: { t: { plugin: 'openai-api' } }, model, upstream: { max_concurrent: 1000 } });
+    const round = async () => {
+      const whole = await Promise.all(Array.from({ length: questions }, async () => {
+        const answer = await fetch(`http://127.0.0.1:${stack.ports.t}/v1/chat/completions`, {
+          method: 'POST', headers: { Authorization: `Bearer ${KEY}`, 'Content-Type': 'application/json' },
+          body: JSON.stringify({ model: 'm', stream: true, messages: [{ role: 'user', content: 'q' }] }),
+        });
+        return (await answer.text()).endsWith('data: [DONE]\n\n');
+      }));
+      assert.ok(whole.every(Boolean));
+      await until('the counters of this second', async () => (await stack.counter('streams_live'))[0].value === 0);
+      await new Promise((resolve) => setTimeout(resolve, 1200)); // the gauges are written once a second
+    };
+    const count = async () => (await stack.counter('loop_coalesced'))[0].value;
+    try {
+      let rounds = 0;
+      while (rounds < 5 && (await count()) === 0) {
+        await round();
+        rounds++;
+      }
+      if ((await count()) === 0) return t.skip('this machine never got 16 pieces a millisecond');
+      await edit(stack, (text) => replace(text, 'ring_slots = 4096', 'ring_slots = 4096 coalesce_us = 0'));
+      assert.deepEqual(change(await reload(stack), 'core', '').options, [{ name: 'coalesce_us', from: '50', to: '0', applies: 'live' }]);
+      await new Promise((resolve) => setTimeout(resolve, 1200));
+      const before = await count();
+      for (let i = 0; i < rounds + 1; i++) await round();
+      assert.equal(await count(), before);
+    } finally {
+      await stack.stop();
+    }
+  });
+
   test('what needs a restart is named, everything else is applied, and the next comparison says it again', async () => {
     const stack = await startStack({ transports: { bmob: { plugin: 'ws-bmob' } }, model: MODEL, upstream: { api_key: 'env:UMBEL_TEST_RELOAD' }, env: { UMBEL_TEST_RELOAD: 'a-secret-of-the-service' } });
     try {

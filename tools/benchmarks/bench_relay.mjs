@@ -32,7 +32,7 @@ async function run(make, common) {
 
 const makers = {
   async umbel(sourcePort, { clients, tokens }) {
-    const journal = Math.max(64, Math.ceil((clients * (tokens * 104 + 8192)) / 2 ** 20)); // MiB: the default, or what these answers need
+    const journal = Math.max(64, Math.ceil((clients * (tokens * 125 + 8192)) / 2 ** 20)); // MiB: the default, or what these answers need
     const server = await umbel({ transports: { t: { plugin: 'openai-api', max_connections: 60000 } }, sourcePort, journal });
     return Object.assign(server, { port: server.stack.ports.t });
   },

@@ -1,0 +1,34 @@
+/* uring/uring_coalesce.h - when a busy loop waits a moment for more, so that one turn serves many.
+ *
+ * A turn costs more than what it brings: the switch to this thread, the wake-ups of hosts and their switches.  A loop that gets many
+ * results a millisecond therefore waits for several of them, bounded in number and time; one that gets few never waits at all.  Network
+ * cards space out their interrupts in the same way. */
+#ifndef URING_COALESCE_H
+#define URING_COALESCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define URING_COALESCE_RESULTS 16u /* so many end the wait */
+#define URING_COALESCE_BUSY 16u    /* results a millisecond from which a loop waits */
+#define URING_COALESCE_CALM 4u     /* ... below which it stops: lower, because what waits together comes in fewer results */
+
+struct uring_coalesce {
+    uint64_t limit_ns; /* longest wait; the kernel may add the thread's timer slack, 50 us by default.  0 = never */
+    uint64_t since_ns; /* private: when this window began */
+    uint64_t results;  /* private: those of this window */
+    bool busy;         /* private: as the last window was */
+};
+
+/* uring_coalesce_note - after each turn, with the results it brought.  now_ns never goes back.  Judges by the mean of 10 ms and more: a
+ * burst of some hundred tokens once in a while does not make a loop busy. */
+void uring_coalesce_note(struct uring_coalesce *coalesce, uint64_t now_ns, uint64_t results);
+
+/* uring_coalesce_ns - how long the next turn may wait for URING_COALESCE_RESULTS results before it takes what there is; 0 = for the first
+ * one only. */
+static inline uint64_t uring_coalesce_ns(const struct uring_coalesce *coalesce)
+{
+    return coalesce->busy ? coalesce->limit_ns : 0;
+}
+
+#endif
