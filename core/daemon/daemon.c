@@ -30,11 +30,11 @@
 #define SESSION_IDLE_S 1800u
 #define DRAIN_TICK_NS (1 * CLOCK_S)
 
-static void wake_reader(void *owner, int eventfd)
+static void wake_reader(void *owner, int eventfd, bool near)
 {
     struct daemon *daemon = owner;
 
-    uring_wake_fd(daemon->loop, eventfd);
+    uring_wake_fd(daemon->loop, eventfd, near);
 }
 
 /* End of each turn: what this turn has published becomes one batch. */
@@ -42,8 +42,7 @@ static void flush(struct uring_hook *hook)
 {
     struct daemon *daemon = list_entry(hook, struct daemon, flush_hook);
 
-    if (bus_flush(daemon->bus, uring_loop_now_ns(daemon->loop), wake_reader, daemon))
-        uring_loop_yield(daemon->loop);
+    bus_flush(daemon->bus, uring_loop_now_ns(daemon->loop), wake_reader, daemon);
 }
 
 static void refresh(struct daemon *daemon, uint64_t now_ns)
@@ -54,6 +53,7 @@ static void refresh(struct daemon *daemon, uint64_t now_ns)
     stats_set(daemon->stats, CORE_LOOP_TURNS, counts.turns);
     stats_set(daemon->stats, CORE_LOOP_COALESCED, counts.coalesced);
     stats_set(daemon->stats, CORE_LOOP_YIELDS, counts.yields);
+    stats_set(daemon->stats, CORE_COALESCE_US, counts.coalesce_ns / CLOCK_US);
     stats_set(daemon->stats, CORE_SOCKETS, counts.sockets);
     stats_set(daemon->stats, CORE_SESSIONS, session_table_count(daemon->sessions));
     bus_gauges(daemon->bus);
@@ -265,7 +265,7 @@ int daemon_run(struct daemon *daemon)
     daemon_trail_say(daemon, TRAIL_STARTED, (uint64_t)getpid());
     daemon_usage_start(daemon, daemon_hosts_start);
     daemon_notify_open(daemon);
-    daemon_inherit_warn();
+    daemon_inherit_settle();
     int r = uring_loop_run(daemon->loop);
     refresh(daemon, clock_now_ns());
     return r;

@@ -18,11 +18,13 @@
 #include "core/base/number.h"
 
 #define FIRST 3 /* sd_listen_fds(3) */
+#define OWN "umbel-own" /* the name of a socket that an earlier umbeld had opened by itself; any other name: of the system's manager */
+#define OTHER "unknown" /* as systemd calls what has no name */
 
 static struct inherited {
     int fd;
     int moved; /* a duplicate above all numbers that the next program expects them at; 0: not made yet */
-    bool taken;
+    bool taken, own;
 } inherited[INHERIT_MAX];
 static size_t count, count_before; /* before: at daemon_inherit_begin */
 
@@ -36,15 +38,18 @@ static bool is_listening(int fd)
 
 void daemon_inherit_read(void)
 {
-    const char *pid_text = getenv("LISTEN_PID"), *fds_text = getenv("LISTEN_FDS");
+    const char *pid_text = getenv("LISTEN_PID"), *fds_text = getenv("LISTEN_FDS"), *names = getenv("LISTEN_FDNAMES");
     uint64_t pid = 0, fds = 0;
 
     if (pid_text && fds_text && number_parse_u64(pid_text, strlen(pid_text), &pid) && pid == (uint64_t)getpid() &&
         number_parse_u64(fds_text, strlen(fds_text), &fds)) {
         for (int fd = FIRST; fd < FIRST + (int)(fds < INHERIT_MAX ? fds : INHERIT_MAX); fd++) {
+            size_t size = names ? strcspn(names, ":") : 0;
             fd_set_cloexec(fd, true);
             if (is_listening(fd))
-                inherited[count++].fd = fd;
+                inherited[count++] = (struct inherited){.fd = fd, .own = size == sizeof OWN - 1 && memcmp(names, OWN, size) == 0};
+            if (names)
+                names += size + (names[size] == ':');
         }
     }
     unsetenv("LISTEN_PID");
@@ -100,11 +105,26 @@ int daemon_inherit_take(const struct config_listen *listen)
     return fcntl(one->fd, F_DUPFD_CLOEXEC, 0);
 }
 
-void daemon_inherit_warn(void)
+/* What an earlier umbeld had opened belongs to the transports that have taken it, and to nobody if none has: an address that is given up, or
+ * drained, is to refuse. */
+static void forget_own(void)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (inherited[i].own)
+            close(inherited[i].fd);
+        else
+            inherited[kept++] = inherited[i];
+    count = kept;
+}
+
+void daemon_inherit_settle(void)
 {
     struct sockaddr_storage address;
     char host[NI_MAXHOST], port[NI_MAXSERV];
 
+    forget_own();
     for (size_t i = 0; i < count; i++) {
         socklen_t size = sizeof address;
         if (inherited[i].taken || getsockname(inherited[i].fd, (struct sockaddr *)&address, &size) == -1)
@@ -169,7 +189,7 @@ int daemon_inherit_add(int fd)
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (copy == -1)
         return -errno;
-    inherited[count++] = (struct inherited){.fd = copy, .taken = true};
+    inherited[count++] = (struct inherited){.fd = copy, .taken = true, .own = true};
     return 0;
 }
 
@@ -181,7 +201,7 @@ void daemon_inherit_listen(void)
 
 int daemon_inherit_exec(const char *path, char *const argv[])
 {
-    char text[32];
+    char text[32], names[INHERIT_MAX * sizeof OWN + 1] = ""; /* sizeof OWN: with its colon; it is the longer of the two */
 
     daemon_inherit_listen();
     for (size_t i = 0; i < count; i++)
@@ -191,6 +211,9 @@ int daemon_inherit_exec(const char *path, char *const argv[])
     setenv("LISTEN_PID", text, 1);
     snprintf(text, sizeof text, "%zu", count);
     setenv("LISTEN_FDS", text, 1);
+    for (size_t i = 0, size = 0; i < count; i++)
+        size += (size_t)snprintf(names + size, sizeof names - size, "%s%s", i > 0 ? ":" : "", inherited[i].own ? OWN : OTHER);
+    setenv("LISTEN_FDNAMES", names, 1);
     syscall(SYS_close_range, FIRST + (unsigned)count, ~0u, 0u);
     execv(path, argv);
     return -errno;

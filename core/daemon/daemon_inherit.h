@@ -1,7 +1,7 @@
 /* daemon/daemon_inherit.h - listening sockets that this process was started with (LISTEN_PID, LISTEN_FDS: a socket unit of systemd, or an
  * earlier umbeld that executed this one), and the way back: executing umbeld anew with the sockets it has.
- * An address of the configuration that one of them is bound to is not opened but taken from here.  They are never closed: with a socket
- * unit the address is systemd's.  Single-threaded. */
+ * An address of the configuration that one of them is bound to is not opened but taken from here.  Those of a socket unit are never closed:
+ * the address is systemd's.  Single-threaded. */
 #ifndef DAEMON_INHERIT_H
 #define DAEMON_INHERIT_H
 
@@ -14,10 +14,11 @@ void daemon_inherit_read(void);
 
 /* daemon_inherit_take - a descriptor of the socket bound to this address (a duplicate, the caller's), or -1. */
 int daemon_inherit_take(const struct config_listen *listen);
-bool daemon_inherit_has(const struct config_listen *listen);
+bool daemon_inherit_has(const struct config_listen *listen); /* after _settle: the system's manager has this address */
 
-/* daemon_inherit_warn - tells the log which of them no address of the configuration has asked for. */
-void daemon_inherit_warn(void);
+/* daemon_inherit_settle - all addresses of the configuration have been asked for.  Tells the log which sockets of the system's manager none of
+ * them has wanted.  What an earlier umbeld had opened is from here on the transports' alone. */
+void daemon_inherit_settle(void);
 
 /* daemon_inherit_begin, then daemon_inherit_add for each listening socket that the program that this one becomes shall have (a duplicate
  * of it is kept), then daemon_inherit_ready: from there on daemon_inherit_exec needs no further descriptor.  0 or -errno: then

@@ -117,7 +117,7 @@ static int hosting_open(struct hosting *hosting, const char *plugin, const struc
         struct why reason = {""};
         host_send_open(&hosting->send, &reason);
         if (!hosting->send)
-            log_debug("every delivery is a system call of its own: %s", reason.text);
+            log_info("every delivery is a system call of its own, which costs more (Linux 6.5 or newer does better): %s", reason.text);
     }
     r = confine(hosting, settings, plugin, why);
     if (r == 0)

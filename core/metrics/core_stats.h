@@ -69,8 +69,9 @@
     COUNTER(SESSIONS_EVICTED, "sessions_evicted", "sessions forgotten to make room")                                                \
     GAUGE(SESSIONS, "sessions", "sessions with turns in memory")                                                                    \
     GAUGE(LOOP_TURNS, "loop_turns", "turns of the engine's loop")                                                                   \
-    GAUGE(LOOP_COALESCED, "loop_coalesced", "turns before which the engine waited up to coalesce_us for more to come in")                 \
+    GAUGE(LOOP_COALESCED, "loop_coalesced", "turns that began with several results or after coalesce_us, not with the first result")  \
     GAUGE(LOOP_YIELDS, "loop_yields", "times the engine let a host on its processor run before it took in more")                     \
+    GAUGE(COALESCE_US, "coalesce_us", "microseconds that the busy engine may wait for more; 0 = never")                              \
     GAUGE(SOCKETS, "sockets", "sockets of the engine open now")                                                                     \
     COUNTER(ADMIN_COMMANDS, "admin_commands", "commands received on the admin socket")                                              \
     GAUGE(ADMIN_PAUSES, "admin_pauses", "times the admin socket took no connection for a while, for want of descriptors")             \

@@ -160,24 +160,21 @@ void bus_reader_remove(struct bus *bus, int reader)
         bus->readers_end--;
 }
 
-bool bus_flush(struct bus *bus, uint64_t now_ns, void (*wake)(void *owner, int eventfd), void *owner)
+void bus_flush(struct bus *bus, uint64_t now_ns, void (*wake)(void *owner, int eventfd, bool near), void *owner)
 {
-    bool near = false;
-
     if (now_ns - bus->beat_ns >= BEAT_EVERY_NS) {
         bus->beat_ns = now_ns;
         ring_writer_beat(&bus->ring, now_ns);
     }
     if (!bus->dirty)
-        return false;
+        return;
     ring_wake_fence();
     for (uint32_t i = 0; i < bus->readers_end; i++) {
         if (!bus->readers[i].page)
             continue;
         if (ring_wake_wanted(bus->readers[i].page, bus->touched)) {
             stats_add(bus->stats, CORE_RING_WAKES, 1);
-            near |= ring_wake_near(bus->readers[i].page);
-            wake(owner, bus->readers[i].eventfd);
+            wake(owner, bus->readers[i].eventfd, ring_wake_near(bus->readers[i].page));
         } else {
             stats_add(bus->stats, CORE_RING_WAKES_SAVED, 1);
         }
@@ -185,7 +182,6 @@ bool bus_flush(struct bus *bus, uint64_t now_ns, void (*wake)(void *owner, int e
     stats_add(bus->stats, CORE_RING_BATCHES, 1);
     memset(bus->touched, 0, sizeof bus->touched);
     bus->dirty = false;
-    return near;
 }
 
 void bus_gauges(struct bus *bus)

@@ -39,9 +39,9 @@ void bus_close(struct bus *bus, struct journal_ref ref, const struct journal_end
 int bus_reader_add(struct bus *bus, struct ring_reader_page *page, int eventfd);
 void bus_reader_remove(struct bus *bus, int reader);
 
-/* bus_flush - ends a batch: calls wake(owner, eventfd) for each sleeping reader that is interested in a stream of the batch.  Returns whether
- * one of them went to sleep on this processor. */
-bool bus_flush(struct bus *bus, uint64_t now_ns, void (*wake)(void *owner, int eventfd), void *owner);
+/* bus_flush - ends a batch: calls wake(owner, eventfd, near) for each sleeping reader that is interested in a stream of the batch.  near: it
+ * says that it went to sleep on this processor. */
+void bus_flush(struct bus *bus, uint64_t now_ns, void (*wake)(void *owner, int eventfd, bool near), void *owner);
 
 /* bus_gauges - refreshes ring and journal gauges on the stats page. */
 void bus_gauges(struct bus *bus);

@@ -84,12 +84,13 @@ static int backend_wait(struct uring_loop *loop, uint64_t wait_ns)
     int r;
 
     epoll_slots_tell(&engine->slots);
-    loop->yield = false;
     if (coalesce_ns > 0 && coalesce_ns < wait_ns && !engine->slots.results.first) {
         loop->counts.coalesced++;
         /* Many that are there already are enough; else a sleep, since epoll cannot wait for a number. */
-        if (epoll_wait(engine->slots.epoll_fd, engine->events, EVENTS_MAX, 0) < (int)URING_COALESCE_RESULTS)
+        if (epoll_wait(engine->slots.epoll_fd, engine->events, EVENTS_MAX, 0) < (int)URING_COALESCE_RESULTS) {
             ppoll(NULL, 0, &(struct timespec){(time_t)(coalesce_ns / CLOCK_S), (long)(coalesce_ns % CLOCK_S)}, NULL);
+            wait_ns = uring_coalesce_rest(wait_ns, coalesce_ns);
+        }
     }
     r = epoll_wait(engine->slots.epoll_fd, engine->events, EVENTS_MAX, engine->slots.results.first ? 0 : milliseconds(wait_ns));
     engine->count = r > 0 ? r : 0;
@@ -270,10 +271,11 @@ static void backend_cancel(struct uring_loop *loop, struct uring_op *op, const s
 }
 
 /* At once: readers are woken at the end of a turn anyway, and there is no submission that it could travel with. */
-static void backend_wake(struct uring_loop *loop, int eventfd)
+static void backend_wake(struct uring_loop *loop, int eventfd, bool near)
 {
     static const uint64_t one = 1;
 
+    (void)near; /* whether there is more epoll does not say for nothing */
     loop->counts.submissions++;
     if (write(eventfd, &one, sizeof one) != sizeof one)
         loop->counts.wake_errors++;

@@ -1,8 +1,8 @@
 /* uring/uring_coalesce.h - when a busy loop waits a moment for more, so that one turn serves many.
  *
  * A turn costs more than what it brings: the switch to this thread, the wake-ups of hosts and their switches.  A loop that gets many
- * results a millisecond therefore waits for several of them, bounded in number and time; one that gets few never waits at all.  Network
- * cards space out their interrupts in the same way. */
+ * results a millisecond therefore waits for several of them, bounded in number and time.  Network cards space out their interrupts in the
+ * same way.  A result is whatever completes: received bytes mostly, also sends and ends. */
 #ifndef URING_COALESCE_H
 #define URING_COALESCE_H
 
@@ -14,15 +14,20 @@
 #define URING_COALESCE_CALM 4u     /* ... below which it stops: lower, because what waits together comes in fewer results */
 
 struct uring_coalesce {
-    uint64_t limit_ns; /* longest wait; the kernel may add the thread's timer slack, 50 us by default.  0 = never */
+    uint64_t limit_ns; /* longest wait; 0 = never.  Epoll's is longer by the thread's timer slack, 50 us by default */
     uint64_t since_ns; /* private: when this window began */
     uint64_t results;  /* private: those of this window */
     bool busy;         /* private: as the last window was */
 };
 
-/* uring_coalesce_note - after each turn, with the results it brought.  now_ns never goes back.  Judges by the mean of 10 ms and more: a
- * burst of some hundred tokens once in a while does not make a loop busy. */
+/* uring_coalesce_note - after each turn, with the results it brought.  now_ns never goes back.  Judges by the mean of 10 ms and more. */
 void uring_coalesce_note(struct uring_coalesce *coalesce, uint64_t now_ns, uint64_t results);
+
+/* uring_coalesce_rest - what is left of a wait after a fruitless one of coalesce_ns; UINT64_MAX = for ever. */
+static inline uint64_t uring_coalesce_rest(uint64_t wait_ns, uint64_t coalesce_ns)
+{
+    return wait_ns == UINT64_MAX ? wait_ns : wait_ns - coalesce_ns;
+}
 
 /* uring_coalesce_ns - how long the next turn may wait for URING_COALESCE_RESULTS results before it takes what there is; 0 = for the first
  * one only. */

@@ -166,12 +166,7 @@ void uring_loop_free(struct uring_loop *loop)
 
 void uring_loop_coalesce(struct uring_loop *loop, uint64_t limit_ns)
 {
-    loop->coalesce.limit_ns = limit_ns;
-}
-
-void uring_loop_yield(struct uring_loop *loop)
-{
-    loop->yield = true;
+    loop->coalesce.limit_ns = loop->counts.coalesce_ns = limit_ns;
 }
 
 uint64_t uring_loop_now_ns(const struct uring_loop *loop)
@@ -201,9 +196,9 @@ void uring_hook_remove(struct uring_loop *loop, struct uring_hook *hook)
         list_remove(&hook->link);
 }
 
-void uring_wake_fd(struct uring_loop *loop, int eventfd)
+void uring_wake_fd(struct uring_loop *loop, int eventfd, bool near)
 {
-    loop->backend->wake(loop, eventfd);
+    loop->backend->wake(loop, eventfd, near);
 }
 
 void uring_close_fd(struct uring_loop *loop, int fd)

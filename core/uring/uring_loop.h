@@ -29,7 +29,7 @@ struct uring_loop_counts {
     uint64_t buffers_free, buffers_total, enobufs; /* enobufs: times a receive found no buffer and waited */
     uint64_t sockets;                              /* descriptors of sockets not closed yet */
     uint64_t wake_errors;                          /* uring_wake_fd writes that failed */
-    uint64_t coalesced;                             /* turns that waited for more than the first result */
+    uint64_t coalesced, coalesce_ns;               /* turns that did not begin with the first result; the limit (uring_coalesce.h) */
     uint64_t yields;                               /* times the processor was left to whom the turn had woken */
 };
 
@@ -52,12 +52,8 @@ void uring_loop_stop(struct uring_loop *loop);
 int uring_loop_turn(struct uring_loop *loop, int wait_ms);
 
 /* uring_loop_coalesce - while much comes in, wait up to limit_ns for several results before a turn (uring_coalesce.h); 0 = never, as at the
- * start.  From the next turn on. */
+ * start, and nobody near gets precedence either (uring_wake_fd).  From the next turn on. */
 void uring_loop_coalesce(struct uring_loop *loop, uint64_t limit_ns);
-
-/* uring_loop_yield - who was woken in this turn waits for this very processor: if more has come in for the loop, let the other run first.
- * Otherwise a burst would be taken in to its end before any of it goes on.  A hint; the epoll backend does not take it. */
-void uring_loop_yield(struct uring_loop *loop);
 
 uint64_t uring_loop_now_ns(const struct uring_loop *loop); /* CLOCK_MONOTONIC of this turn */
 void uring_loop_counts(const struct uring_loop *loop, struct uring_loop_counts *ret_counts);
@@ -98,8 +94,10 @@ void uring_watch_close(struct uring_watch *watch); /* no callback after this; th
 /* uring_wake_fd - writes 1 to an eventfd: with the next submission, or at once with epoll; no allocation, errors are counted, not
  * told. The eventfd must be EFD_NONBLOCK: a blocking one makes the kernel hand the write to a worker thread (measured: 88 us
  * instead of 0.8). Close it with uring_close_fd, or not in the same turn: else the number may be somebody else's when the write
- * happens. */
-void uring_wake_fd(struct uring_loop *loop, int eventfd);
+ * happens.
+ * near: who is woken sleeps on this very processor.  If more has come in for the loop, the write is made at once and the other runs before
+ * that is taken in: else a burst would be taken in to its end before any of it goes on.  A hint; the epoll backend does not take it. */
+void uring_wake_fd(struct uring_loop *loop, int eventfd, bool near);
 
 /* uring_close_fd - closes a descriptor behind everything that was queued for it so far. */
 void uring_close_fd(struct uring_loop *loop, int fd);

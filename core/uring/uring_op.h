@@ -48,7 +48,7 @@ struct uring_backend {
     /* one result: readable */
     void (*poll)(struct uring_loop *loop, struct uring_op *op, int fd);
     void (*cancel)(struct uring_loop *loop, struct uring_op *op, const struct uring_op *target);
-    void (*wake)(struct uring_loop *loop, int eventfd);
+    void (*wake)(struct uring_loop *loop, int eventfd, bool near);
     /* in order with the operations before it */
     void (*close_fd)(struct uring_loop *loop, int fd);
 };
@@ -65,6 +65,7 @@ struct uring_loop {
     struct list unsent;      /* sockets with bytes to send and no send in flight */
     struct list starved;     /* sockets whose receive found no buffer */
     struct uring_coalesce coalesce;
+    uint64_t no_yield_ns; /* yielding has cost too much: not before this time */
     bool in_turn, stopping, freeing, yield;
     int failed; /* the backend's own -errno: nothing works any more */
     struct uring_loop_counts counts;

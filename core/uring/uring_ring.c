@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
@@ -17,6 +18,8 @@
 #define BUFFER_SIZE_DEFAULT 16384u
 #define SEND_MAX (1u << 30)   /* bytes of one send; the entry's length has 32 bits, a result 31 */
 #define SUBMIT_TRIES_MAX 1000 /* times a full queue is pushed at the kernel before the ring counts as broken */
+#define YIELD_LONG_NS (2 * CLOCK_MS)    /* a host needs some hundred microseconds for what a turn brings */
+#define YIELD_PAUSE_NS (100 * CLOCK_MS) /* so a stranger on this processor gets a slice of it now and then, and not one every turn */
 
 /* user_data of operations without an owner */
 #define TAG_WAKE 1u
@@ -136,16 +139,23 @@ static int enter(struct ring *ring, unsigned count, uint64_t wait_ns)
     return 0;
 }
 
-/* Only if there is more for this thread: else it is about to sleep, and whom it has woken runs anyway. */
+/* Whether something has come in for this thread that the kernel has not carried out yet. */
+static bool has_more(const struct ring *ring)
+{
+    return IO_URING_READ_ONCE(*ring->io.sq.kflags) & IORING_SQ_TASKRUN;
+}
+
+/* The processor goes to whoever waits for it.  If that was not only who was woken, but somebody who kept it for long, the next turns do without. */
 static void yield(struct uring_loop *loop)
 {
-    struct ring *ring = ring_of(loop);
+    uint64_t began_ns = clock_now_ns(), ended_ns;
 
-    if (!(IO_URING_READ_ONCE(*ring->io.sq.kflags) & IORING_SQ_TASKRUN))
-        return;
-    io_uring_submit(&ring->io); /* the wake-ups; what it cannot take goes with enter() */
+    loop->yield = false;
     sched_yield();
+    ended_ns = clock_now_ns();
     loop->counts.yields++;
+    if (ended_ns - began_ns > YIELD_LONG_NS)
+        loop->no_yield_ns = ended_ns + YIELD_PAUSE_NS;
 }
 
 static int ring_wait(struct uring_loop *loop, uint64_t wait_ns)
@@ -155,13 +165,13 @@ static int ring_wait(struct uring_loop *loop, uint64_t wait_ns)
 
     if (loop->yield)
         yield(loop);
-    loop->yield = false;
     if (coalesce_ns > 0 && coalesce_ns < wait_ns) {
         int r = enter(ring, URING_COALESCE_RESULTS, coalesce_ns);
 
         loop->counts.coalesced++;
         if (r < 0 || io_uring_cq_ready(&ring->io) > 0)
             return r;
+        wait_ns = uring_coalesce_rest(wait_ns, coalesce_ns);
     }
     return enter(ring, 1, wait_ns);
 }
@@ -254,11 +264,20 @@ static void ring_cancel(struct uring_loop *loop, struct uring_op *op, const stru
     io_uring_sqe_set_data64(sqe, tag_of(op));
 }
 
-static void ring_wake(struct uring_loop *loop, int eventfd)
+static void ring_wake(struct uring_loop *loop, int eventfd, bool near)
 {
     static const uint64_t one = 1;
-    struct io_uring_sqe *sqe = entry(loop);
+    struct io_uring_sqe *sqe;
 
+    /* If there is nothing more this thread is about to sleep, and whom it wakes runs anyway.  Not by a submission: where there is more to
+     * carry out the kernel would do that first. */
+    if (near && loop->coalesce.limit_ns > 0 && has_more(ring_of(loop)) && loop->now_ns >= loop->no_yield_ns) {
+        if (write(eventfd, &one, sizeof one) == -1)
+            loop->counts.wake_errors++;
+        loop->yield = true;
+        return;
+    }
+    sqe = entry(loop);
     io_uring_prep_write(sqe, eventfd, &one, sizeof one, (uint64_t)-1);
     io_uring_sqe_set_data64(sqe, TAG_WAKE);
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;

@@ -423,7 +423,7 @@ static void test_wakes_are_never_lost(void **state)
 
     (void)state;
     for (int i = 0; i < 5000; i++)
-        uring_wake_fd(loop, fd);
+        uring_wake_fd(loop, fd, false);
     assert_int_equal(uring_loop_turn(loop, 0), 0);
     assert_int_equal(read(fd, &sum, sizeof sum), sizeof sum);
     assert_int_equal(sum, 5000);
@@ -447,8 +447,8 @@ static void test_wake_errors_and_close_order(void **state)
 
     (void)state;
     close(gone);
-    uring_wake_fd(loop, gone);
-    uring_wake_fd(loop, twin);
+    uring_wake_fd(loop, gone, false);
+    uring_wake_fd(loop, twin, false);
     uring_close_fd(loop, twin);
     assert_int_equal(uring_loop_turn(loop, 0), 0);
     assert_int_equal(uring_loop_turn(loop, 0), 0);
@@ -471,7 +471,7 @@ static void last_words_fired(struct uring_timer *timer)
 {
     struct last_words *self = list_entry(timer, struct last_words, timer);
 
-    uring_wake_fd(self->loop, self->fd);
+    uring_wake_fd(self->loop, self->fd, false);
     uring_loop_stop(self->loop);
 }
 

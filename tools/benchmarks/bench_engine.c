@@ -124,10 +124,11 @@ static void on_ended(void *owner, uint32_t verdict, uint32_t error, const char *
 
 static const struct upstream_call_ops call_ops = {.event = on_event, .ended = on_ended};
 
-static void wake_nobody(void *owner, int eventfd)
+static void wake_nobody(void *owner, int eventfd, bool near)
 {
     (void)owner;
     (void)eventfd;
+    (void)near;
 }
 
 static void flush(struct uring_hook *hook)

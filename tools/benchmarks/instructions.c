@@ -57,10 +57,11 @@ static int take_body(void *owner, struct span bytes)
 
 static const struct http_response_calls calls = {.head = take_head, .body = take_body};
 
-static void wake_nobody(void *owner, int eventfd)
+static void wake_nobody(void *owner, int eventfd, bool near)
 {
     (void)owner;
     (void)eventfd;
+    (void)near;
 }
 
 /* A chunk of 250 bytes of JSON, as services send them; every eighth text has what needs care: an escape and two wide characters. */
