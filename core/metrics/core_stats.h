@@ -69,7 +69,7 @@
     COUNTER(SESSIONS_EVICTED, "sessions_evicted", "sessions forgotten to make room")                                                \
     GAUGE(SESSIONS, "sessions", "sessions with turns in memory")                                                                    \
     GAUGE(LOOP_TURNS, "loop_turns", "turns of the engine's loop")                                                                   \
-    GAUGE(LOOP_COALESCED, "loop_coalesced", "turns that began with several results or after coalesce_us, not with the first result")  \
+    GAUGE(LOOP_COALESCED, "loop_coalesced", "turns that did not begin with the first result (coalesce_us)")                       \
     GAUGE(LOOP_YIELDS, "loop_yields", "times the engine let a host on its processor run before it took in more")                     \
     GAUGE(COALESCE_US, "coalesce_us", "microseconds that the busy engine may wait for more; 0 = never")                              \
     GAUGE(SOCKETS, "sockets", "sockets of the engine open now")                                                                     \

@@ -27,6 +27,7 @@ static const struct row {
     {UMBEL_STATS_CORE, "errors", "umbel_answer_errors", NULL, {0}, "error", 0},
     {UMBEL_STATS_CORE, "prompt_tokens", "umbel_input_tokens", NULL, {0}, "upstream", 0},
     {UMBEL_STATS_CORE, "completion_tokens", "umbel_output_tokens", NULL, {0}, "upstream", 0},
+    {UMBEL_STATS_CORE, "coalesce_us", "umbel_coalesce_seconds", "how long the busy engine may wait for more; 0 = never", {0}, NULL, 6},
     {UMBEL_STATS_CORE, "process_cpu_us", "umbel_process_cpu_seconds", "processor time of the core", {0}, NULL, 6},
     {UMBEL_STATS_CORE, "process_rss_bytes", "umbel_process_resident_memory_bytes", "resident memory of the core", {0}, NULL, 0},
     {UMBEL_STATS_CORE, "process_fds", "umbel_process_open_fds", "file descriptors that the core has open", {0}, NULL, 0},
