@@ -47,6 +47,17 @@ function leaveFree(pid, count) {
   allow(pid, limit);
 }
 
+/** Waits until a process that has just started opens and closes nothing for a while: what it still holds would be free a moment later. */
+async function atRest(pid) {
+  let before = '', same = 0;
+  await until('its descriptors to stay', () => {
+    const now = fs.readdirSync(`/proc/${pid}/fd`).join();
+    same = now === before ? same + 1 : 0;
+    before = now;
+    return same >= 10;
+  });
+}
+
 const BUSY = { Bmob: /^Too many requests/, Wxapp: /"code":102/, H5: /"code":102/, Api: /^HTTP 503 .*overloaded/, ChatGpt: /^Too many requests/ };
 
 test('ten times too many questions: eight are answered, the rest told busy, each in its protocol\'s form', async () => {
@@ -217,6 +228,7 @@ describe('out of descriptors', { skip: isRoot ? false : 'limits of a running pro
     const stack = await startStack({ transports: bmobOnly, log: { level: 'warn' } });
     try {
       const { pid } = stack.daemon;
+      await atRest(pid);
       leaveFree(pid, 0);
       const client = ask(stack, Bmob, 'well:text=mixed:tokens=8:pace=1');
       await until('its end', () => over(client));
