@@ -12,6 +12,7 @@ import { startStack, until, KEY } from './support.mjs';
 const health = (socketPath) => new Promise((resolve, reject) => {
   const request = http.get({ socketPath, path: '/v1/models', agent: false }, (response) => response.resume().on('end', () => resolve(response.statusCode)));
   request.on('error', reject);
+  request.setTimeout(30000, () => request.destroy(new Error('neither an answer nor a refusal')));
 });
 
 /** A whole answer over a unix socket, of whichever protocol is there: 'api TEXT' or 'wx TEXT'. */
