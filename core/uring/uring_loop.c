@@ -106,7 +106,8 @@ int uring_loop_turn(struct uring_loop *loop, int wait_ms)
     loop->in_turn = true;
     loop->counts.turns++;
     loop->backend->dispatch(loop);
-    uring_coalesce_note(&loop->coalesce, loop->now_ns, loop->counts.completions - completions);
+    loop->brought = loop->counts.completions - completions;
+    uring_coalesce_note(&loop->coalesce, loop->now_ns, loop->brought);
     if (!loop->freeing)
         uring_timer_run(loop);
     run_hooks(loop);

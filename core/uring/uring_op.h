@@ -65,6 +65,7 @@ struct uring_loop {
     struct list unsent;      /* sockets with bytes to send and no send in flight */
     struct list starved;     /* sockets whose receive found no buffer */
     struct uring_coalesce coalesce;
+    uint64_t brought;     /* results of this turn */
     uint64_t no_yield_ns; /* yielding has cost too much: not before this time */
     bool in_turn, stopping, freeing, yield;
     int failed; /* the backend's own -errno: nothing works any more */

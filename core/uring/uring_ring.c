@@ -19,6 +19,7 @@
 #define SEND_MAX (1u << 30)   /* bytes of one send; the entry's length has 32 bits, a result 31 */
 #define SUBMIT_TRIES_MAX 1000 /* times a full queue is pushed at the kernel before the ring counts as broken */
 #define YIELD_LONG_NS (2 * CLOCK_MS)    /* a host needs some hundred microseconds for what a turn brings */
+#define YIELD_RESULTS 4u                /* of one turn, from which what follows is taken for a burst */
 #define YIELD_PAUSE_NS (100 * CLOCK_MS) /* so a stranger on this processor gets a slice of it now and then, and not one every turn */
 
 /* user_data of operations without an owner */
@@ -145,6 +146,15 @@ static bool has_more(const struct ring *ring)
     return IO_URING_READ_ONCE(*ring->io.sq.kflags) & IORING_SQ_TASKRUN;
 }
 
+/* If there is nothing more this thread is about to sleep, and whom it wakes runs anyway.  Two switches are dear for a few results, unless this
+ * goes on and on. */
+static bool worth_yielding(struct uring_loop *loop)
+{
+    bool much = loop->coalesce.busy || loop->brought >= YIELD_RESULTS;
+
+    return much && loop->coalesce.limit_ns > 0 && has_more(ring_of(loop)) && loop->now_ns >= loop->no_yield_ns;
+}
+
 /* The processor goes to whoever waits for it.  If that was not only who was woken, but somebody who kept it for long, the next turns do without. */
 static void yield(struct uring_loop *loop)
 {
@@ -269,9 +279,8 @@ static void ring_wake(struct uring_loop *loop, int eventfd, bool near)
     static const uint64_t one = 1;
     struct io_uring_sqe *sqe;
 
-    /* If there is nothing more this thread is about to sleep, and whom it wakes runs anyway.  Not by a submission: where there is more to
-     * carry out the kernel would do that first. */
-    if (near && loop->coalesce.limit_ns > 0 && has_more(ring_of(loop)) && loop->now_ns >= loop->no_yield_ns) {
+    /* Not by a submission: where there is more to carry out the kernel would do that first. */
+    if (near && worth_yielding(loop)) {
         if (write(eventfd, &one, sizeof one) == -1)
             loop->counts.wake_errors++;
         loop->yield = true;

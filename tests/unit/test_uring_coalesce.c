@@ -24,38 +24,47 @@ static void ten(struct uring_coalesce *coalesce, uint64_t *now_ns, uint64_t resu
     }
 }
 
-/* Goal: a loop waits for more only while it gets many results on average, and stops at a lower rate than it began.  Method: rates around
- * both bounds; a burst after a quiet second; a limit of 0.  Catches: a lone token that waits; a rate between the bounds that flips; a
- * burst that counts as load. */
+/* Goal: a loop waits for more only while a wait would bring several results on average, and stops at a lower rate than it began.  Method:
+ * rates around both bounds for two limits; a burst after a quiet second; a limit of 0.  Catches: a lone token that waits; a rate between the
+ * bounds that flips; a burst that counts as load; a long wait judged as a short one. */
 static void test_judges_by_the_mean(void **state)
 {
-    struct uring_coalesce c = {.limit_ns = 50 * CLOCK_US};
-    uint64_t now_ns = CLOCK_S;
+    static const struct {
+        uint64_t limit_us, begin, end; /* results a millisecond */
+    } cases[] = {{50, 40, 20}, {200, 10, 5}};
 
     (void)state;
-    uring_coalesce_note(&c, now_ns, 1); /* the first window has no known beginning */
-    assert_int_equal(uring_coalesce_ns(&c), 0);
-    ten(&c, &now_ns, URING_COALESCE_BUSY - 1);
-    assert_int_equal(uring_coalesce_ns(&c), 0);
-    ten(&c, &now_ns, URING_COALESCE_BUSY);
-    assert_int_equal(uring_coalesce_ns(&c), 50 * CLOCK_US);
-    ten(&c, &now_ns, URING_COALESCE_CALM);
-    assert_int_equal(uring_coalesce_ns(&c), 50 * CLOCK_US);
-    ten(&c, &now_ns, URING_COALESCE_CALM - 1);
-    assert_int_equal(uring_coalesce_ns(&c), 0);
-    ten(&c, &now_ns, URING_COALESCE_CALM);
-    assert_int_equal(uring_coalesce_ns(&c), 0);
-    now_ns += CLOCK_S; /* quiet, then two hundred at once */
-    uring_coalesce_note(&c, now_ns, 200);
-    assert_int_equal(uring_coalesce_ns(&c), 0);
-    ten(&c, &now_ns, 1000);
-    assert_int_equal(uring_coalesce_ns(&c), 50 * CLOCK_US);
-    now_ns += CLOCK_S; /* busy, then quiet: the first result after it comes alone */
-    uring_coalesce_note(&c, now_ns, 1);
-    assert_int_equal(uring_coalesce_ns(&c), 0);
-    c.limit_ns = 0;
-    ten(&c, &now_ns, 1000);
-    assert_int_equal(uring_coalesce_ns(&c), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct uring_coalesce c = {.limit_ns = cases[i].limit_us * CLOCK_US};
+        uint64_t now_ns = CLOCK_S, waits_ns = c.limit_ns;
+        uring_coalesce_note(&c, now_ns, 1); /* the first window has no known beginning */
+        assert_int_equal(uring_coalesce_ns(&c), 0);
+        ten(&c, &now_ns, cases[i].begin - 1);
+        assert_int_equal(uring_coalesce_ns(&c), 0);
+        ten(&c, &now_ns, cases[i].begin);
+        assert_int_equal(uring_coalesce_ns(&c), waits_ns);
+        ten(&c, &now_ns, cases[i].end);
+        assert_int_equal(uring_coalesce_ns(&c), waits_ns);
+        ten(&c, &now_ns, cases[i].end - 1);
+        assert_int_equal(uring_coalesce_ns(&c), 0);
+        ten(&c, &now_ns, cases[i].end);
+        assert_int_equal(uring_coalesce_ns(&c), 0);
+        now_ns += CLOCK_S; /* quiet, then two hundred at once */
+        uring_coalesce_note(&c, now_ns, 200);
+        assert_int_equal(uring_coalesce_ns(&c), 0);
+        ten(&c, &now_ns, 1000);
+        assert_int_equal(uring_coalesce_ns(&c), waits_ns);
+        now_ns += CLOCK_S; /* busy, then quiet: the first result after it comes alone */
+        uring_coalesce_note(&c, now_ns, 1);
+        assert_int_equal(uring_coalesce_ns(&c), 0);
+        ten(&c, &now_ns, 1000);
+        c.limit_ns = 0; /* switched off while busy */
+        assert_int_equal(uring_coalesce_ns(&c), 0);
+        ten(&c, &now_ns, 1000);
+        assert_int_equal(uring_coalesce_ns(&c), 0);
+        c.limit_ns = waits_ns;
+        assert_int_equal(uring_coalesce_ns(&c), 0); /* judged anew */
+    }
 }
 
 struct bench {
@@ -197,8 +206,8 @@ static uint64_t yields(const struct bench *bench)
     return counts.yields;
 }
 
-/* One wake-up of who is near, with something more to do or not.  Returns whether it was made at once. */
-static bool wake_near(struct bench *bench, bool more)
+/* One wake-up of who is near, in a turn that brought so many results, with something more to do or not.  Returns whether it was made at once. */
+static bool wake_near(struct bench *bench, uint64_t brought, bool more)
 {
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     uint64_t sum = 0;
@@ -207,6 +216,7 @@ static bool wake_near(struct bench *bench, bool more)
     assert_int_equal(uring_loop_turn(bench->loop, 0), 0); /* nothing is left of before, and the watches begin anew */
     if (more)
         happen(bench, 1);
+    bench->loop->brought = brought;
     uring_wake_fd(bench->loop, fd, true);
     at_once = read(fd, &sum, sizeof sum) == sizeof sum;
     assert_int_equal(uring_loop_turn(bench->loop, 0), 0);
@@ -218,9 +228,10 @@ static bool wake_near(struct bench *bench, bool more)
     return at_once;
 }
 
-/* Goal: who is woken on this processor runs before more is taken in; only then, once, and not while that has cost too much.  Method: the ring,
- * with and without an event that it has not taken in; switched off; paused.  Catches: a yield before each sleep, which costs a switch; one
- * that is never made; a wake-up that is lost or doubled; a stranger who gets a slice every turn. */
+/* Goal: who is woken on this processor runs before more of a burst is taken in; only then, once, and not while that has cost too much.
+ * Method: the ring, with and without an event that it has not taken in; after a small turn, of a calm and of a busy loop; switched off;
+ * paused.  Catches: a yield before each sleep or for each lone result, which costs switches; one that is never made; a wake-up that is lost
+ * or doubled; a stranger who gets a slice every turn. */
 static void test_near_ones_first(void **state)
 {
     struct bench bench;
@@ -229,19 +240,24 @@ static void test_near_ones_first(void **state)
     if (strcmp(backend, "io_uring") != 0)
         skip();
     bench_open(&bench);
-    assert_false(wake_near(&bench, true)); /* off, as at the start */
+    assert_false(wake_near(&bench, 4, true)); /* off, as at the start */
     assert_int_equal(yields(&bench), 0);
     uring_loop_coalesce(bench.loop, 50 * CLOCK_US);
-    assert_false(wake_near(&bench, false));
+    assert_false(wake_near(&bench, 4, false));
+    assert_false(wake_near(&bench, 3, true));
     assert_int_equal(yields(&bench), 0);
     bench.loop->no_yield_ns = 0; /* a yield of before may have been a long one: this machine is not ours alone */
-    assert_true(wake_near(&bench, true));
+    assert_true(wake_near(&bench, 4, true));
     assert_int_equal(yields(&bench), 1);
     assert_int_equal(uring_loop_turn(bench.loop, 0), 0);
     assert_int_equal(yields(&bench), 1);
+    make_busy(&bench, 50 * CLOCK_US);
+    bench.loop->no_yield_ns = 0;
+    assert_true(wake_near(&bench, 1, true));
+    assert_int_equal(yields(&bench), 2);
     bench.loop->no_yield_ns = UINT64_MAX;
-    assert_false(wake_near(&bench, true));
-    assert_int_equal(yields(&bench), 1);
+    assert_false(wake_near(&bench, 4, true));
+    assert_int_equal(yields(&bench), 2);
     bench_close(&bench);
 }
 
@@ -258,6 +274,7 @@ static void test_turns_are_judged(void **state)
     assert_int_equal(uring_loop_turn(bench.loop, -1), 0);
     assert_false(bench.loop->coalesce.busy);
     assert_int_equal(bench.loop->coalesce.since_ns, bench.loop->now_ns);
+    assert_int_equal(bench.loop->brought, 1);
     bench_close(&bench);
 }
 
