@@ -20,7 +20,7 @@ struct run {
 };
 
 enum { OPT_WIRE = 256, OPT_PORT, OPT_CLIENTS, OPT_REQUEST, OPT_THEN, OPT_AT_GO, OPT_ASK, OPT_ASK_THEN, OPT_TOKENS, OPT_LIMIT, OPT_SOURCE, OPT_SOURCE_PORT,
-       OPT_SOURCE_PATH, OPT_PACE };
+       OPT_SOURCE_PATH, OPT_PACE, OPT_SPREAD, OPT_SETTLE };
 
 static const struct option long_options[] = {
     {"wire", required_argument, NULL, OPT_WIRE},
@@ -37,6 +37,8 @@ static const struct option long_options[] = {
     {"source-port", required_argument, NULL, OPT_SOURCE_PORT},
     {"source-path", required_argument, NULL, OPT_SOURCE_PATH},
     {"pace-us", required_argument, NULL, OPT_PACE},
+    {"spread", no_argument, NULL, OPT_SPREAD},
+    {"settle-ms", required_argument, NULL, OPT_SETTLE},
     {NULL, 0, NULL, 0},
 };
 
@@ -68,6 +70,8 @@ static void take_option(struct run *run, int option, const char *value)
     case OPT_SOURCE_PORT: run->source.port = (uint16_t)atoi(value); break;
     case OPT_SOURCE_PATH: run->source.path = value; break;
     case OPT_PACE: run->source.pace_ns = (uint64_t)atoll(value) * 1000u; break;
+    case OPT_SPREAD: run->source.spread = true; break;
+    case OPT_SETTLE: run->load.settle_ms = (uint32_t)atoi(value); break;
     default: exit(2);
     }
 }
@@ -82,13 +86,15 @@ static double cpu_s(void)
 
 static void print_result(const struct load_result *r, double cpu)
 {
+    const struct token_histogram *settled = &r->times.settled, *early = &r->times.early;
+
     printf("{\"good\":%llu,\"lost\":%llu,\"twice\":%llu,\"strange\":%llu,\"seconds\":%.6f,\"first_ms\":%.3f,\"bytes\":%llu,\"rig_cpu_s\":%.6f,"
-           "\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f}\n",
+           "\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f,\"early_p50_us\":%.1f,\"early_p99_us\":%.1f}\n",
            (unsigned long long)r->tally.good, (unsigned long long)r->tally.lost, (unsigned long long)r->tally.twice,
            (unsigned long long)r->tally.strange, (double)(r->ended_ns - r->began_ns) / 1e9,
            r->first_ns ? (double)(r->first_ns - r->began_ns) / 1e6 : 0, (unsigned long long)r->bytes, cpu,
-           (double)token_time(&r->times, 0.5) / 1e3, (double)token_time(&r->times, 0.9) / 1e3, (double)token_time(&r->times, 0.99) / 1e3,
-           (double)r->times.max_ns / 1e3);
+           (double)token_time(settled, 0.5) / 1e3, (double)token_time(settled, 0.9) / 1e3, (double)token_time(settled, 0.99) / 1e3,
+           (double)settled->max_ns / 1e3, (double)token_time(early, 0.5) / 1e3, (double)token_time(early, 0.99) / 1e3);
 }
 
 int main(int argc, char **argv)

@@ -2,8 +2,11 @@
 //
 //   --streams 50,200,1000   answers at once
 //   --pace 0,20             ms from token to token; 0 = as fast as possible
+//   --phase spread,together paced answers speak one after the other, evenly over the pace, as services that know nothing of each other do;
+//                           or all at the same moment, the hardest burst
 //   --repeat 3              times around all servers
 //   --seconds 5             of a paced run;  --burst 400000: tokens in all of an unpaced one
+//   --settle 1000           ms at the start of a paced run, where all ask at once: times of tokens born in them stand in a column of their own
 //   --json                  the document instead of the tables
 //
 // Before an unpaced run every server has two that are not measured: a server that has run for a while has its memory, and finds
@@ -11,7 +14,8 @@
 import { alternate, flag, freePort, haproxy, keep, KEY, measure, millis, needs, nginx, numbers, option, rig, summary, umbel } from './bench_support.mjs';
 
 const streams = numbers('streams', '50,200,1000'), paces = numbers('pace', '0,20');
-const repeat = Number(option('repeat', 3)), seconds = Number(option('seconds', 5)), burst = Number(option('burst', 400000));
+const phases = String(option('phase', 'spread,together')).split(',');
+const repeat = Number(option('repeat', 3)), seconds = Number(option('seconds', 5)), burst = Number(option('burst', 400000)), settle = Number(option('settle', 1000));
 
 const ANSWER_MAX = 20000; // tokens of one answer: 2 MB, more than any service gives
 
@@ -50,24 +54,25 @@ const makers = {
 };
 
 needs(['nginx', 'haproxy', 'taskset']);
+if (phases.some((phase) => !['spread', 'together'].includes(phase))) throw new Error('--phase: spread, together, or both with a comma');
 const cells = [];
 for (const count of streams)
-  for (const pace of paces) {
+  for (const [pace, phase] of paces.flatMap((pace) => (pace ? phases.map((phase) => [pace, phase]) : [[0]]))) {
     const tokens = pace ? Math.round((seconds * 1000) / pace) : Math.min(ANSWER_MAX, Math.max(50, Math.round(burst / count)));
-    const common = { clients: count, tokens, 'limit-s': 180, 'pace-us': pace * 1000 };
+    const common = { clients: count, tokens, 'limit-s': 180, 'pace-us': pace * 1000, spread: phase === 'spread' || undefined, 'settle-ms': pace ? settle : 0 };
     const samples = await alternate(Object.fromEntries(Object.entries(makers).map(([name, make]) => [name, () => run(make, common)])), repeat,
-      (name, turn, r) => flag('json') || console.error(`  ${count} streams, ${pace || 'no'} ms, ${turn + 1}/${repeat} ${name}: ${r.us_per_token.toFixed(2)} us a token${r.void ? ' VOID' : ''}`));
-    const cell = { streams: count, pace_ms: pace, tokens, summary: summary(samples), samples };
+      (name, turn, r) => flag('json') || console.error(`  ${count} streams, ${pace ? `${pace} ms ${phase}` : 'no pace'}, ${turn + 1}/${repeat} ${name}: ${r.us_per_token.toFixed(2)} us a token${r.void ? ' VOID' : ''}`));
+    const cell = { streams: count, pace_ms: pace, phase, tokens, summary: summary(samples), samples };
     cells.push(cell);
     if (flag('json')) continue;
     const nginxCost = cell.summary.nginx.us_per_token.median, added = (s) => s.p99_us - cell.summary.direct.p99_us;
-    console.log(`\n${count} answers at once, ${pace ? `a token every ${pace} ms` : 'as fast as possible'}, ${tokens} tokens of 100 bytes each`);
-    console.log('  server     server CPU us a token (least..most)   of nginx   server busy  rig busy   p50 ms   p99 ms   added p99 of nginx\'s');
+    console.log(`\n${count} answers at once, ${pace ? `a token every ${pace} ms, ${phase === 'spread' ? 'each in its own time' : 'all together'}` : 'as fast as possible'}, ${tokens} tokens of 100 bytes each`);
+    console.log('  server     server CPU us a token (least..most)   of nginx   server busy  rig busy   p50 ms   p99 ms   added p99 of nginx\'s   p99 ms of the start');
     for (const [name, s] of Object.entries(cell.summary)) {
       const own = name === 'direct';
       console.log(`  ${name.padEnd(10)} ${own ? '-'.padStart(8) : `${s.us_per_token.median.toFixed(2).padStart(8)} (${s.us_per_token.least.toFixed(2)}..${s.us_per_token.most.toFixed(2)})`}`.padEnd(50) +
         `${own ? '       -' : (s.us_per_token.median / nginxCost).toFixed(2).padStart(8)}   ${own ? '       -' : (s.server_busy * 100).toFixed(0).padStart(8)} %   ${(s.rig_busy * 100).toFixed(0).padStart(6)} %  ${millis(s.p50_us).padStart(7)}  ${millis(s.p99_us).padStart(7)}   ` +
-        `${pace && !own ? (added(s) / added(cell.summary.nginx)).toFixed(2) : ''}${s.void ? `   VOID: ${s.void} of ${s.runs}` : ''}${s.rig_limited ? '   rig-limited' : ''}`);
+        `${pace && !own ? (added(s) / added(cell.summary.nginx)).toFixed(2).padStart(20) : ''.padStart(20)}   ${pace ? millis(s.early_p99_us).padStart(17) : ''}${s.void ? `   VOID: ${s.void} of ${s.runs}` : ''}${s.rig_limited ? '   rig-limited' : ''}`);
     }
   }
 const file = keep('relay', { cells });

@@ -82,11 +82,32 @@ static bool flush(struct source *source, struct source_stream *s)
     return true;
 }
 
+/* Behind all others: its time is one pace after the one that was first. */
 static void schedule(struct source *source, struct source_stream *s)
 {
     s->next = NULL;
     *source->due_end = s;
     source->due_end = &s->next;
+}
+
+/* The first time of a stream is a point of a grid that the server under test has no part in: how fast it passes requests on must not
+ * decide how many streams speak at once. */
+static void schedule_first(struct source *source, struct source_stream *s)
+{
+    uint64_t pace_ns = source->options.pace_ns, now_ns = token_now_ns(), phase_ns = 0;
+    struct source_stream **at = &source->due;
+
+    if (source->options.spread) /* the golden section puts each new one into the widest gap */
+        phase_ns = (uint64_t)((double)(source->begun++ * 2654435769u) / 4294967296.0 * (double)pace_ns);
+    s->due_ns = now_ns - now_ns % pace_ns + phase_ns;
+    if (s->due_ns < now_ns)
+        s->due_ns += pace_ns;
+    while (*at && (*at)->due_ns <= s->due_ns)
+        at = &(*at)->next;
+    s->next = *at;
+    *at = s;
+    if (!s->next)
+        source->due_end = &s->next;
 }
 
 static void put_end(struct source *source, struct source_stream *s)
@@ -129,9 +150,8 @@ static void begin(struct source *source, struct source_stream *s)
     s->number = 0;
     if (source->options.kind == SOURCE_OPENAI)
         put(s, head, sizeof head - 1);
-    s->due_ns = token_now_ns();
     if (source->options.pace_ns)
-        schedule(source, s);
+        schedule_first(source, s);
     else
         run_unpaced(source, s);
 }

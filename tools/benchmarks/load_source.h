@@ -21,6 +21,7 @@ struct source_options {
     const char *path;   /* SOURCE_POST */
     uint32_t tokens;    /* of one stream */
     uint64_t pace_ns;   /* from token to token; 0 = as fast as the reader takes them */
+    bool spread;        /* paced streams speak one after the other, evenly over the pace; otherwise all at the same moment */
 };
 
 struct source {
@@ -29,6 +30,7 @@ struct source {
     int epoll, listener, wake;
     atomic_bool stop;
     _Atomic uint64_t sent;    /* tokens */
+    uint32_t begun;           /* answers */
     struct source_stream *due; /* paced streams, the next one first; all have the same pace, so appending keeps the order */
     struct source_stream **due_end;
 };

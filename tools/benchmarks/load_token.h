@@ -18,8 +18,14 @@ struct token_tally {
 
 /* Times in powers of two, 16 steps each: at most 6 % off.  From 1 us to about 1 h. */
 #define TOKEN_BUCKETS 560u
-struct token_times {
+struct token_histogram {
     uint64_t counts[TOKEN_BUCKETS], total, max_ns;
+};
+
+/* From birth to arrival.  A run begins with all its questions at once; what comes meanwhile is counted apart. */
+struct token_times {
+    uint64_t settled_ns; /* who was born before it is an early one */
+    struct token_histogram early, settled;
 };
 
 /* One client's place in the text. */
@@ -39,6 +45,6 @@ void token_read(struct token_reader *reader, const char *text, size_t size, uint
                 struct token_times *times);
 
 /* token_time - the time below which that part (0..1) of all fell, ns; 0 without any. */
-uint64_t token_time(const struct token_times *times, double part);
+uint64_t token_time(const struct token_histogram *times, double part);
 
 #endif
