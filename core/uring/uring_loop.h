@@ -95,8 +95,9 @@ void uring_watch_close(struct uring_watch *watch); /* no callback after this; th
  * told. The eventfd must be EFD_NONBLOCK: a blocking one makes the kernel hand the write to a worker thread (measured: 88 us
  * instead of 0.8). Close it with uring_close_fd, or not in the same turn: else the number may be somebody else's when the write
  * happens.
- * near: who is woken sleeps on this very processor.  If more has come in for the loop, the write is made at once and the other runs before
- * that is taken in: else a burst would be taken in to its end before any of it goes on.  A hint; the epoll backend does not take it. */
+ * near: who is woken sleeps on this very processor.  In a burst (the turn brought several results, or the loop is busy, and more has come in)
+ * writes are made at once, and the near ones run before more is taken in: else a burst would be taken in to its end before any of it goes
+ * on.  A hint; the epoll backend does not take it. */
 void uring_wake_fd(struct uring_loop *loop, int eventfd, bool near);
 
 /* uring_close_fd - closes a descriptor behind everything that was queued for it so far. */

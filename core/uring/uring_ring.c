@@ -279,11 +279,12 @@ static void ring_wake(struct uring_loop *loop, int eventfd, bool near)
     static const uint64_t one = 1;
     struct io_uring_sqe *sqe;
 
-    /* Not by a submission: where there is more to carry out the kernel would do that first. */
-    if (near && worth_yielding(loop)) {
+    /* Not by a submission: where there is more to carry out the kernel would do that first.  The far ones neither, which would wait for
+     * the near ones otherwise. */
+    if (worth_yielding(loop)) {
         if (write(eventfd, &one, sizeof one) == -1)
             loop->counts.wake_errors++;
-        loop->yield = true;
+        loop->yield |= near;
         return;
     }
     sqe = entry(loop);

@@ -69,6 +69,8 @@ static void test_judges_by_the_mean(void **state)
 
 struct bench {
     struct uring_loop *loop;
+    struct uring_hook hook;
+    uint64_t brought; /* as the hook saw it */
     int fds[FDS];
     struct uring_watch *watches[FDS];
     int seen;
@@ -206,8 +208,8 @@ static uint64_t yields(const struct bench *bench)
     return counts.yields;
 }
 
-/* One wake-up of who is near, in a turn that brought so many results, with something more to do or not.  Returns whether it was made at once. */
-static bool wake_near(struct bench *bench, uint64_t brought, bool more)
+/* One wake-up of who is near or far, in a turn that brought so many results, with something more to do or not.  Returns whether it was made at once. */
+static bool wake(struct bench *bench, bool near, uint64_t brought, bool more)
 {
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     uint64_t sum = 0;
@@ -217,7 +219,7 @@ static bool wake_near(struct bench *bench, uint64_t brought, bool more)
     if (more)
         happen(bench, 1);
     bench->loop->brought = brought;
-    uring_wake_fd(bench->loop, fd, true);
+    uring_wake_fd(bench->loop, fd, near);
     at_once = read(fd, &sum, sizeof sum) == sizeof sum;
     assert_int_equal(uring_loop_turn(bench->loop, 0), 0);
     if (!at_once)
@@ -230,8 +232,8 @@ static bool wake_near(struct bench *bench, uint64_t brought, bool more)
 
 /* Goal: who is woken on this processor runs before more of a burst is taken in; only then, once, and not while that has cost too much.
  * Method: the ring, with and without an event that it has not taken in; after a small turn, of a calm and of a busy loop; switched off;
- * paused.  Catches: a yield before each sleep or for each lone result, which costs switches; one that is never made; a wake-up that is lost
- * or doubled; a stranger who gets a slice every turn. */
+ * paused.  Catches: a yield before each sleep or for each lone result, which costs switches; one that is never made; one for who is
+ * far; a wake-up that is lost or doubled; a stranger who gets a slice every turn. */
 static void test_near_ones_first(void **state)
 {
     struct bench bench;
@@ -240,29 +242,39 @@ static void test_near_ones_first(void **state)
     if (strcmp(backend, "io_uring") != 0)
         skip();
     bench_open(&bench);
-    assert_false(wake_near(&bench, 4, true)); /* off, as at the start */
+    assert_false(wake(&bench, true, 4, true)); /* off, as at the start */
     assert_int_equal(yields(&bench), 0);
     uring_loop_coalesce(bench.loop, 50 * CLOCK_US);
-    assert_false(wake_near(&bench, 4, false));
-    assert_false(wake_near(&bench, 3, true));
+    assert_false(wake(&bench, true, 4, false));
+    assert_false(wake(&bench, true, 3, true));
     assert_int_equal(yields(&bench), 0);
     bench.loop->no_yield_ns = 0; /* a yield of before may have been a long one: this machine is not ours alone */
-    assert_true(wake_near(&bench, 4, true));
+    assert_true(wake(&bench, true, 4, true));
     assert_int_equal(yields(&bench), 1);
     assert_int_equal(uring_loop_turn(bench.loop, 0), 0);
     assert_int_equal(yields(&bench), 1);
+    bench.loop->no_yield_ns = 0;
+    assert_true(wake(&bench, false, 4, true)); /* would wait for a near one in the same turn */
+    assert_int_equal(yields(&bench), 1);
     make_busy(&bench, 50 * CLOCK_US);
     bench.loop->no_yield_ns = 0;
-    assert_true(wake_near(&bench, 1, true));
+    assert_true(wake(&bench, true, 1, true));
     assert_int_equal(yields(&bench), 2);
     bench.loop->no_yield_ns = UINT64_MAX;
-    assert_false(wake_near(&bench, 4, true));
+    assert_false(wake(&bench, true, 4, true));
     assert_int_equal(yields(&bench), 2);
     bench_close(&bench);
 }
 
-/* Goal: every turn tells the judge what it brought.  Method: a loop that counts as busy has a turn with one result.  Catches: a loop that is
- * never judged. */
+static void on_turn(struct uring_hook *hook)
+{
+    struct bench *bench = list_entry(hook, struct bench, hook);
+
+    bench->brought = bench->loop->brought;
+}
+
+/* Goal: every turn tells the judge, and who wakes hosts at its end, what it brought.  Method: a loop that counts as busy has a turn with one
+ * result; then one with five.  Catches: a loop that is never judged; hooks that see the turn before. */
 static void test_turns_are_judged(void **state)
 {
     struct bench bench;
@@ -274,7 +286,14 @@ static void test_turns_are_judged(void **state)
     assert_int_equal(uring_loop_turn(bench.loop, -1), 0);
     assert_false(bench.loop->coalesce.busy);
     assert_int_equal(bench.loop->coalesce.since_ns, bench.loop->now_ns);
-    assert_int_equal(bench.loop->brought, 1);
+    bench.hook.run = on_turn;
+    uring_hook_add(bench.loop, &bench.hook);
+    assert_int_equal(uring_loop_turn(bench.loop, 0), 0);
+    happen(&bench, 5);
+    assert_int_equal(uring_loop_turn(bench.loop, -1), 0);
+    assert_int_equal(bench.seen, 6);
+    assert_int_equal(bench.brought, 5);
+    uring_hook_remove(bench.loop, &bench.hook);
     bench_close(&bench);
 }
 

@@ -84,17 +84,20 @@ static double cpu_s(void)
     return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) + (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
 }
 
-static void print_result(const struct load_result *r, double cpu)
+static void print_result(const struct load_result *r, const struct source *source, double cpu)
 {
     const struct token_histogram *settled = &r->times.settled, *early = &r->times.early;
 
     printf("{\"good\":%llu,\"lost\":%llu,\"twice\":%llu,\"strange\":%llu,\"seconds\":%.6f,\"first_ms\":%.3f,\"bytes\":%llu,\"rig_cpu_s\":%.6f,"
-           "\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f,\"early_p50_us\":%.1f,\"early_p99_us\":%.1f}\n",
+           "\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f,\"early_p50_us\":%.1f,\"early_p99_us\":%.1f,"
+           "\"settled\":%llu,\"late_p99_us\":%.1f,\"late_max_us\":%.1f,\"skipped\":%llu}\n",
            (unsigned long long)r->tally.good, (unsigned long long)r->tally.lost, (unsigned long long)r->tally.twice,
            (unsigned long long)r->tally.strange, (double)(r->ended_ns - r->began_ns) / 1e9,
            r->first_ns ? (double)(r->first_ns - r->began_ns) / 1e6 : 0, (unsigned long long)r->bytes, cpu,
            (double)token_time(settled, 0.5) / 1e3, (double)token_time(settled, 0.9) / 1e3, (double)token_time(settled, 0.99) / 1e3,
-           (double)settled->max_ns / 1e3, (double)token_time(early, 0.5) / 1e3, (double)token_time(early, 0.99) / 1e3);
+           (double)settled->max_ns / 1e3, (double)token_time(early, 0.5) / 1e3, (double)token_time(early, 0.99) / 1e3,
+           (unsigned long long)settled->total, (double)token_time(&source->late, 0.99) / 1e3, (double)source->late.max_ns / 1e3,
+           (unsigned long long)source->skipped);
 }
 
 int main(int argc, char **argv)
@@ -128,9 +131,10 @@ int main(int argc, char **argv)
     }
     double before = cpu_s();
     load_run(load, &result);
-    print_result(&result, cpu_s() - before);
-    fflush(stdout);
+    before = cpu_s() - before;
     source_stop(&source);
+    print_result(&result, &source, before);
+    fflush(stdout);
     load_close(load);
     return 0;
 }

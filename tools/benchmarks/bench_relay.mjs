@@ -6,8 +6,12 @@
 //                           or all at the same moment, the hardest burst
 //   --repeat 3              times around all servers
 //   --seconds 5             of a paced run;  --burst 400000: tokens in all of an unpaced one
-//   --settle 1000           ms at the start of a paced run, where all ask at once: times of tokens born in them stand in a column of their own
+//   --settle 1000           ms at the start of a paced run, where all ask at once: p50, p99 and the ratio are of what was made later, "p99 of
+//                           the start" of what was made in them; processor time is of the whole run
 //   --json                  the document instead of the tables
+//
+// "added p99" is a server's p99 less that of the service itself, over the same of nginx; it says nothing (-) where nginx adds less than the
+// histogram's own fault. "late": how long after its time the rig's service made 99 of 100 tokens, which no server can help.
 //
 // Before an unpaced run every server has two that are not measured: a server that has run for a while has its memory, and finds
 // connections to the service.
@@ -54,6 +58,7 @@ const makers = {
 };
 
 needs(['nginx', 'haproxy', 'taskset']);
+if (paces.some((pace) => pace) && settle >= seconds * 1000) throw new Error('--settle: ms, less than --seconds');
 if (phases.some((phase) => !['spread', 'together'].includes(phase))) throw new Error('--phase: spread, together, or both with a comma');
 const cells = [];
 for (const count of streams)
@@ -65,14 +70,16 @@ for (const count of streams)
     const cell = { streams: count, pace_ms: pace, phase, tokens, summary: summary(samples), samples };
     cells.push(cell);
     if (flag('json')) continue;
-    const nginxCost = cell.summary.nginx.us_per_token.median, added = (s) => s.p99_us - cell.summary.direct.p99_us;
-    console.log(`\n${count} answers at once, ${pace ? `a token every ${pace} ms, ${phase === 'spread' ? 'each in its own time' : 'all together'}` : 'as fast as possible'}, ${tokens} tokens of 100 bytes each`);
-    console.log('  server     server CPU us a token (least..most)   of nginx   server busy  rig busy   p50 ms   p99 ms   added p99 of nginx\'s   p99 ms of the start');
+    const own = cell.summary.direct, nginxCost = cell.summary.nginx.us_per_token.median, added = (s) => s.p99_us - own.p99_us;
+    const ratio = (s) => (added(cell.summary.nginx) > 0.12 * cell.summary.nginx.p99_us ? (added(s) / added(cell.summary.nginx)).toFixed(2) : '-');
+    console.log(`\n${count} answers at once, ${pace ? `a token every ${pace} ms, ${phase === 'spread' ? 'each in its own time' : 'all together'}; times after the first ${settle} ms` : 'as fast as possible'}, ${tokens} tokens of 100 bytes each`);
+    console.log('  server     server CPU us a token (least..most)   of nginx   server busy  rig busy   p50 ms   p99 ms (least..most)      added p99 of nginx\'s   p99 ms of the start   late');
     for (const [name, s] of Object.entries(cell.summary)) {
-      const own = name === 'direct';
-      console.log(`  ${name.padEnd(10)} ${own ? '-'.padStart(8) : `${s.us_per_token.median.toFixed(2).padStart(8)} (${s.us_per_token.least.toFixed(2)}..${s.us_per_token.most.toFixed(2)})`}`.padEnd(50) +
-        `${own ? '       -' : (s.us_per_token.median / nginxCost).toFixed(2).padStart(8)}   ${own ? '       -' : (s.server_busy * 100).toFixed(0).padStart(8)} %   ${(s.rig_busy * 100).toFixed(0).padStart(6)} %  ${millis(s.p50_us).padStart(7)}  ${millis(s.p99_us).padStart(7)}   ` +
-        `${pace && !own ? (added(s) / added(cell.summary.nginx)).toFixed(2).padStart(20) : ''.padStart(20)}   ${pace ? millis(s.early_p99_us).padStart(17) : ''}${s.void ? `   VOID: ${s.void} of ${s.runs}` : ''}${s.rig_limited ? '   rig-limited' : ''}`);
+      const server = s !== own, p99 = s.p99_spread_us;
+      console.log([`  ${name.padEnd(8)}`, (server ? `${s.us_per_token.median.toFixed(2).padStart(8)} (${s.us_per_token.least.toFixed(2)}..${s.us_per_token.most.toFixed(2)})` : '       -').padEnd(37),
+        (server ? (s.us_per_token.median / nginxCost).toFixed(2) : '-').padStart(6), (server ? `${(s.server_busy * 100).toFixed(0)} %` : '-').padStart(11), `${(s.rig_busy * 100).toFixed(0)} %`.padStart(8),
+        millis(s.p50_us).padStart(7), `${millis(s.p99_us).padStart(7)} (${millis(p99.least)}..${millis(p99.most)})`.padEnd(25), (pace && server ? ratio(s) : '').padStart(10),
+        (pace ? millis(s.early_p99_us) : '').padStart(17), (pace ? millis(s.late_p99_us) : '').padStart(12), s.skipped ? `${s.skipped} skipped` : '', s.void ? `VOID: ${s.void} of ${s.runs}` : '', s.rig_limited ? 'rig-limited' : ''].join('  ').trimEnd());
     }
   }
 const file = keep('relay', { cells });

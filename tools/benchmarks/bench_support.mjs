@@ -231,8 +231,8 @@ export const millis = (us) => (us / 1000).toFixed(us < 10000 ? 2 : 0);
 export function summary(samples) {
   return Object.fromEntries(Object.entries(samples).map(([name, runs]) => [name, {
     per_cpu_s: spread(runs.map((r) => r.per_cpu_s)), us_per_token: spread(runs.map((r) => r.us_per_token)),
-    p50_us: median(runs.map((r) => r.p50_us)), p99_us: median(runs.map((r) => r.p99_us)),
-    early_p99_us: median(runs.map((r) => r.early_p99_us)), server_busy: median(runs.map((r) => r.server_busy)),
+    p50_us: median(runs.map((r) => r.p50_us)), p99_us: median(runs.map((r) => r.p99_us)), p99_spread_us: spread(runs.map((r) => r.p99_us)),
+    early_p99_us: median(runs.map((r) => r.early_p99_us)), late_p99_us: median(runs.map((r) => r.late_p99_us)), skipped: Math.max(...runs.map((r) => r.skipped)), server_busy: median(runs.map((r) => r.server_busy)),
     rig_busy: median(runs.map((r) => r.rig_busy)), seconds: median(runs.map((r) => r.seconds)),
     void: runs.filter((r) => r.void).length, rig_limited: runs.filter((r) => r.rig_limited).length, runs: runs.length,
   }]));

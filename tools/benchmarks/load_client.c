@@ -216,7 +216,8 @@ void load_run(struct load *load, struct load_result *ret_result)
     uint64_t limit;
 
     load->result.began_ns = token_now_ns();
-    load->result.times.settled_ns = load->result.began_ns + load->options.settle_ms * UINT64_C(1000000);
+    if (load->options.settle_ms > 0)
+        load->result.times.settled_ns = load->result.began_ns + load->options.settle_ms * UINT64_C(1000000);
     load->result.bytes = 0;
     for (uint32_t i = 0; i < load->count; i++) {
         struct client *c = &load->clients[i];

@@ -18,7 +18,7 @@ struct load_options {
     const char *ask;     /* fan-out: the whole request of the one who asks, as request; it reads along; NULL = nobody */
     const char *ask_then; /* WebSocket: its frame */
     uint32_t tokens;     /* each client must get */
-    uint32_t settle_ms;  /* from the start; the times of tokens born before that are counted apart */
+    uint32_t settle_ms;  /* from the start; the times of tokens born before that are counted apart; 0 = none are */
     uint32_t limit_s;    /* from the start to the last byte; what is missing then is lost */
 };
 

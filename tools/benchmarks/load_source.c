@@ -41,11 +41,11 @@ static void put(struct source_stream *s, const char *data, size_t size)
     s->out_size += size;
 }
 
-static void put_token(struct source *source, struct source_stream *s)
+static void put_token(struct source *source, struct source_stream *s, uint64_t now_ns)
 {
     char token[TOKEN_SIZE], line[160];
 
-    token_make(s->number++, token_now_ns(), token);
+    token_make(s->number++, now_ns, token);
     if (source->options.kind == SOURCE_OPENAI) {
         size_t size = sizeof event_begin - 1 + TOKEN_SIZE + sizeof event_end - 1;
         put(s, line, (size_t)snprintf(line, sizeof line, "%zx\r\n", size));
@@ -82,19 +82,19 @@ static bool flush(struct source *source, struct source_stream *s)
     return true;
 }
 
-/* Behind all others: its time is one pace after the one that was first. */
+/* Behind all others: its time was the first and is now one pace later, and no other's is (schedule_first). */
 static void schedule(struct source *source, struct source_stream *s)
 {
     s->next = NULL;
-    *source->due_end = s;
-    source->due_end = &s->next;
+    *(source->due ? &source->last->next : &source->due) = s;
+    source->last = s;
 }
 
 /* The first time of a stream is a point of a grid that the server under test has no part in: how fast it passes requests on must not
- * decide how many streams speak at once. */
-static void schedule_first(struct source *source, struct source_stream *s)
+ * decide how many streams speak at once.  Nobody is due before now_ns, so that no time is more than a pace behind the first one. */
+static void schedule_first(struct source *source, struct source_stream *s, uint64_t now_ns)
 {
-    uint64_t pace_ns = source->options.pace_ns, now_ns = token_now_ns(), phase_ns = 0;
+    uint64_t pace_ns = source->options.pace_ns, phase_ns = 0;
     struct source_stream **at = &source->due;
 
     if (source->options.spread) /* the golden section puts each new one into the widest gap */
@@ -102,12 +102,16 @@ static void schedule_first(struct source *source, struct source_stream *s)
     s->due_ns = now_ns - now_ns % pace_ns + phase_ns;
     if (s->due_ns < now_ns)
         s->due_ns += pace_ns;
+    if (source->due && source->last->due_ns <= s->due_ns) {
+        schedule(source, s);
+        return;
+    }
     while (*at && (*at)->due_ns <= s->due_ns)
         at = &(*at)->next;
     s->next = *at;
     *at = s;
     if (!s->next)
-        source->due_end = &s->next;
+        source->last = s;
 }
 
 static void put_end(struct source *source, struct source_stream *s)
@@ -135,25 +139,13 @@ static void run_unpaced(struct source *source, struct source_stream *s)
             if (s->waiting)
                 return;
             s->waiting = true;
-            put_token(source, s);
+            put_token(source, s, token_now_ns());
             continue;
         }
-        put_token(source, s); /* a write each: services flush every token */
+        put_token(source, s, token_now_ns()); /* a write each: services flush every token */
     }
     if (!s->answering && s->out_size > 0 && flush(source, s))
         watch(source, s, EPOLL_CTL_MOD, EPOLLIN);
-}
-
-static void begin(struct source *source, struct source_stream *s)
-{
-    s->answering = true;
-    s->number = 0;
-    if (source->options.kind == SOURCE_OPENAI)
-        put(s, head, sizeof head - 1);
-    if (source->options.pace_ns)
-        schedule_first(source, s);
-    else
-        run_unpaced(source, s);
 }
 
 static void run_due(struct source *source, uint64_t now_ns)
@@ -161,16 +153,18 @@ static void run_due(struct source *source, uint64_t now_ns)
     while (source->due && source->due->due_ns <= now_ns) {
         struct source_stream *s = source->due;
         source->due = s->next;
-        if (!source->due)
-            source->due_end = &source->due;
-        if (s->out_size + 4 * EVENT_MAX > sizeof s->out) { /* the reader is behind: the token waits, its time does not */
+        if (s->out_size + 4 * EVENT_MAX > sizeof s->out) { /* the reader is behind: the token is made at a later one of its times */
+            source->skipped++;
             s->due_ns += source->options.pace_ns;
             schedule(source, s);
             flush(source, s);
             continue;
         }
-        if (s->number < source->options.tokens)
-            put_token(source, s);
+        if (s->number < source->options.tokens) {
+            uint64_t made_ns = token_now_ns();
+            token_note(&source->late, made_ns - s->due_ns);
+            put_token(source, s, made_ns);
+        }
         if (s->number == source->options.tokens)
             put_end(source, s);
         flush(source, s);
@@ -178,6 +172,23 @@ static void run_due(struct source *source, uint64_t now_ns)
         if (s->answering)
             schedule(source, s);
     }
+}
+
+static void begin(struct source *source, struct source_stream *s)
+{
+    uint64_t now_ns;
+
+    s->answering = true;
+    s->number = 0;
+    if (source->options.kind == SOURCE_OPENAI)
+        put(s, head, sizeof head - 1);
+    if (!source->options.pace_ns) {
+        run_unpaced(source, s);
+        return;
+    }
+    now_ns = token_now_ns();
+    run_due(source, now_ns);
+    schedule_first(source, s, now_ns);
 }
 
 static void drop(struct source *source, struct source_stream *s)
@@ -188,8 +199,9 @@ static void drop(struct source *source, struct source_stream *s)
         at = &(*at)->next;
     if (*at) {
         *at = s->next;
-        for (source->due_end = &source->due; *source->due_end; source->due_end = &(*source->due_end)->next)
-            ;
+        if (source->last == s)
+            for (source->last = source->due; source->last && source->last->next; source->last = source->last->next)
+                ;
     }
     close(s->fd);
     free(s->request);
@@ -309,7 +321,6 @@ static int open_socket(struct source *source)
 int source_start(struct source *source, const struct source_options *options)
 {
     *source = (struct source){.options = *options, .listener = -1};
-    source->due_end = &source->due;
     source->epoll = epoll_create1(EPOLL_CLOEXEC);
     source->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int fd = open_socket(source);

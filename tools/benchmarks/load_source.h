@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tools/benchmarks/load_token.h"
+
 enum source_kind { SOURCE_OPENAI, SOURCE_LINES, SOURCE_POST };
 
 struct source_options {
@@ -31,12 +33,14 @@ struct source {
     atomic_bool stop;
     _Atomic uint64_t sent;    /* tokens */
     uint32_t begun;           /* answers */
-    struct source_stream *due; /* paced streams, the next one first; all have the same pace, so appending keeps the order */
-    struct source_stream **due_end;
+    uint64_t skipped;         /* times at which nothing was made, because the reader was behind */
+    struct token_histogram late; /* how long after its time a paced token was made: the rig's own fault, not the server's */
+    struct source_stream *due, *last; /* paced streams, the next one first; all have the same pace, so appending keeps the order */
 };
 
 /* source_start - listening at once; the others connect and begin at once.  0 or -errno. */
 int source_start(struct source *source, const struct source_options *options);
+/* source_stop - late and skipped may be read after it. */
 void source_stop(struct source *source);
 
 #endif

@@ -52,7 +52,7 @@ void token_make(uint32_t number, uint64_t born_ns, char *ret_token)
     ret_token[TOKEN_SIZE - 1] = ' ';
 }
 
-static void note_time(struct token_histogram *times, uint64_t ns)
+void token_note(struct token_histogram *times, uint64_t ns)
 {
     unsigned bucket = 0;
 
@@ -81,7 +81,7 @@ static void take(struct token_reader *reader, const char *token, uint64_t now_ns
     tally->lost += number - reader->next;
     tally->good++;
     reader->next = (uint32_t)number + 1;
-    note_time(born_ns < times->settled_ns ? &times->early : &times->settled, now_ns > born_ns ? now_ns - born_ns : 0);
+    token_note(born_ns < times->settled_ns ? &times->early : &times->settled, now_ns > born_ns ? now_ns - born_ns : 0);
 }
 
 void token_read(struct token_reader *reader, const char *text, size_t size, uint64_t now_ns, struct token_tally *tally,

@@ -44,6 +44,8 @@ void token_make(uint32_t number, uint64_t born_ns, char *ret_token);
 void token_read(struct token_reader *reader, const char *text, size_t size, uint64_t now_ns, struct token_tally *tally,
                 struct token_times *times);
 
+void token_note(struct token_histogram *times, uint64_t ns);
+
 /* token_time - the time below which that part (0..1) of all fell, ns; 0 without any. */
 uint64_t token_time(const struct token_histogram *times, double part);
 
