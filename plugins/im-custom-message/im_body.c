@@ -203,8 +203,8 @@ int64_t im_reply_read(const char *body, size_t size, const struct im_answer *ans
 
     ret_key[0] = 0;
     snprintf(ret_info, info_room, "%s", umbel_json_member_text(reply, "ErrorInfo", ""));
-    if (code == 0 && strcmp(umbel_json_member_text(reply, "ActionStatus", "OK"), "OK") != 0)
-        code = -1;
+    if (code < 0 || (code == 0 && strcmp(umbel_json_member_text(reply, "ActionStatus", "OK"), "OK") != 0))
+        code = -1; /* the service knows no negative codes */
     if (code == 0)
         read_key(reply, answer, step, ret_key);
     umbel_json_free(reply);

@@ -585,13 +585,40 @@ static void test_bodies(void **state)
     im_answer_free(&answer);
 }
 
+/* What comes back of a call: the service's code and key, or that these are not its words. */
+static void test_replies(void **state)
+{
+    static const struct {
+        const char *body, *key, *info;
+        int64_t code;
+    } replies[] = {
+        {"{\"ActionStatus\":\"OK\",\"ErrorCode\":0,\"ErrorInfo\":\"\",\"MsgKey\":\"1_2_3\"}", "1_2_3", "", 0},
+        {"{\"ActionStatus\":\"FAIL\",\"ErrorCode\":20004,\"ErrorInfo\":\"too long to be told\",\"MsgKey\":\"1_2_3\"}", "", "too lon", 20004},
+        {"{\"ActionStatus\":\"FAIL\",\"ErrorCode\":0,\"MsgKey\":\"1_2_3\"}", "", "", -1},
+        {"{\"ErrorCode\":-2,\"ErrorInfo\":\"mine\",\"MsgKey\":\"1_2_3\"}", "", "mine", -1},
+        {"{\"ErrorCode\":\"0\"}", "", "", -1},
+        {"<html>502</html>", "", "", -1},
+        {"", "", "", -1},
+    };
+    static const struct im_answer answer;
+    static const struct im_step step = {.call = IM_CALL_SEND};
+    char key[IM_KEY_MAX], info[8];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof replies / sizeof *replies; i++) {
+        assert_int_equal(im_reply_read(replies[i].body, strlen(replies[i].body), &answer, &step, key, info, sizeof info), replies[i].code);
+        assert_string_equal(key, replies[i].key);
+        assert_string_equal(info, replies[i].info);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_modes),         cmocka_unit_test(test_fence_over_a_cut), cmocka_unit_test(test_endings),
         cmocka_unit_test(test_unclear),       cmocka_unit_test(test_classes_once),     cmocka_unit_test(test_classes_for_ever),
         cmocka_unit_test(test_smaller_service), cmocka_unit_test(test_storm),          cmocka_unit_test(test_silence),
-        cmocka_unit_test(test_bodies)};
+        cmocka_unit_test(test_bodies),         cmocka_unit_test(test_replies)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
