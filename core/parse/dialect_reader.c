@@ -180,12 +180,14 @@ static int fail(struct dialect_reader *r, int result)
     return result;
 }
 
-/* What every entry ends with.  Once the answer is concluded, trouble with what follows it does not matter. */
+/* What every entry ends with.  Once the answer is concluded, trouble with what follows it does not matter: the rest is not read then,
+ * so that it is the same rest however the bytes were cut. */
 static int settle(struct dialect_reader *r, int result)
 {
     r->counts.comments = r->sse.comments;
     if (r->scratch.capacity > SSE_KEEP_MAX)
         umbel_out_free(&r->scratch);
+    r->deaf |= result < 0 && r->concluded;
     return result >= 0 || (r->concluded && !r->stopped) ? 0 : fail(r, result);
 }
 
@@ -202,6 +204,8 @@ int dialect_feed(struct dialect_reader *r, const char *bytes, size_t size, struc
         return failed_before(r, why);
     spare.text[0] = '\0';
     r->counts.bytes += size;
+    if (r->deaf)
+        return 0;
     r->why = why ? why : &spare;
     return settle(r, r->ops->feed(r, bytes, size, r->why));
 }
@@ -226,7 +230,7 @@ int dialect_end(struct dialect_reader *r, bool body_whole, uint32_t *ret_verdict
     struct why spare = {""};
 
     r->why = why ? why : &spare;
-    if (r->error == 0)
+    if (r->error == 0 && !r->deaf)
         settle(r, r->ops->end(r, r->why));
     if (r->error == 0 && !r->concluded)
         settle(r, conclude(r, body_whole));

@@ -46,6 +46,7 @@ struct dialect_reader {
     int error;                          /* sticky */
     bool stopped;                       /* the sink said stop */
     bool concluded;                     /* USAGE and FINISH or ERROR are out */
+    bool deaf;                          /* trouble came after that: nothing more is read */
     uint32_t verdict;                   /* 0 before concluded */
     bool has_usage;
     uint64_t prompt_tokens, completion_tokens;
