@@ -1,15 +1,16 @@
 // bench fanout - one answer to many readers: deliveries per server processor-second, and how late they come.
-//
-//   --clients 1000,5000,10000   readers
-//   --rate 20,50,100,0          tokens a second; 0 = as fast as the service gives
-//   --wire ws,sse,chunk         how they read
-//   --repeat 3                  times around all servers
-//   --seconds 5                 of a paced run
-//   --json                      the document instead of the tables
-import { alternate, flag, floor, freePort, keep, KEY, measure, millis, needs, nginx, nodeBroadcast, numbers, option, summary, thousands, umbel } from './bench_support.mjs';
+import { alternate, floor, freePort, keep, KEY, measure, millis, needs, nginx, nodeBroadcast, summary, thousands, umbel } from './bench_support.mjs';
+import { options } from './options.mjs';
 
-const clients = numbers('clients', '1000,10000'), rates = numbers('rate', '20,100,0'), wires = option('wire', 'ws').split(',');
-const repeat = Number(option('repeat', 3)), seconds = Number(option('seconds', 5));
+const { clients, rate: rates, wire: wires, repeat, seconds, burst, json } = options('fanout', {
+  clients: [[1000, 10000], 'readers'],
+  rate: [[20, 100, 0], 'tokens a second; 0 = as fast as the service gives'],
+  wire: [['ws'], 'how they read: ws, sse, chunk', ['ws', 'sse', 'chunk']],
+  repeat: [3, 'times around all servers'],
+  seconds: [5, 'of a paced run'],
+  burst: [1000000, 'deliveries in all of a run without pace'],
+  json: [false, 'the document instead of the tables'],
+});
 const upgrade = (path) => `GET ${path} HTTP/1.1\r\nHost: load\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n` +
   'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n';
 const get = (path, more = '') => `GET ${path} HTTP/1.1\r\nHost: load\r\n${more}\r\n`;
@@ -60,7 +61,7 @@ const cells = [];
 for (const wire of wires)
   for (const count of clients)
     for (const rate of rates) {
-      const tokens = rate ? rate * seconds : Math.max(100, Math.round(Number(option('burst', 1000000)) / count));
+      const tokens = rate ? rate * seconds : Math.max(100, Math.round(burst / count));
       const common = { clients: count, tokens, 'limit-s': 120, 'pace-us': rate ? Math.round(1e6 / rate) : 0 };
       const servers = { umbel: () => runUmbel(wire, common), 'nginx+nchan': () => runNchan(wire === 'chunk' ? 'sse' : wire, common) };
       if (wire === 'ws') {
@@ -68,10 +69,10 @@ for (const wire of wires)
         servers['node ws'] = () => runLines(nodeBroadcast, common);
       }
       const samples = await alternate(servers, repeat, (name, turn, r) =>
-        flag('json') || console.error(`  ${wire} ${count} at ${rate || 'full speed'} ${turn + 1}/${repeat} ${name}: ${thousands(r.per_cpu_s)}/cpu-s${r.void ? ' VOID' : ''}`));
+        json || console.error(`  ${wire} ${count} at ${rate || 'full speed'} ${turn + 1}/${repeat} ${name}: ${thousands(r.per_cpu_s)}/cpu-s${r.void ? ' VOID' : ''}`));
       const cell = { wire, clients: count, rate, tokens, summary: summary(samples), samples };
       cells.push(cell);
-      if (flag('json')) continue;
+      if (json) continue;
       console.log(`\n${count} readers, ${wire}, ${rate ? `${rate} tokens/s` : 'as fast as possible'}, ${tokens} tokens of 100 bytes`);
       console.log('  server            deliveries/server-cpu-s (least..most)   of umbel   server busy  rig busy   p50 ms   p99 ms');
       for (const [name, s] of Object.entries(cell.summary))
@@ -80,6 +81,6 @@ for (const wire of wires)
           `${s.void ? `   VOID: ${s.void} of ${s.runs} runs lost, doubled or reordered` : ''}${s.rig_limited ? '   rig-limited' : ''}`);
     }
 const file = keep('fanout', { cells });
-if (flag('json')) console.log(JSON.stringify({ cells: cells.map(({ samples, ...cell }) => cell) }));
+if (json) console.log(JSON.stringify({ cells: cells.map(({ samples, ...cell }) => cell) }));
 else console.log(`\nraw samples: ${file}`);
 process.exitCode = cells.some((c) => c.summary.umbel.void) ? 1 : 0;

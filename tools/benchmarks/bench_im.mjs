@@ -1,15 +1,16 @@
 // bench im - many answers at once into chats under the service's limit: how soon each user sees the first text, how often it grows, and what
 // the last snapshot costs.  umbeld, the im-custom-message plugin and mock-tim, all real, on one machine.
-//
-//   UMBEL_BIN=BUILD/bin node tools/benchmarks/bench_im.mjs [--answers 500] [--rate 200] [--tokens 200] [--pace 30] [--json]
 import { until } from '../../tests/integration/support.mjs';
 import { startIm } from '../../tests/integration/im_support.mjs';
+import { options } from './options.mjs';
 
-const option = (name, otherwise) => {
-  const at = process.argv.indexOf(`--${name}`);
-  return at < 0 ? otherwise : Number(process.argv[at + 1]);
-};
-const answers = option('answers', 500), rate = option('rate', 200), tokens = option('tokens', 200), pace = option('pace', 30);
+const { answers, rate, tokens, pace, json } = options('im', {
+  answers: [500, 'chats at once'],
+  rate: [200, "calls a second, the service's limit"],
+  tokens: [200, 'of an answer'],
+  pace: [30, 'ms from token to token'],
+  json: [false, 'the document instead of the table'],
+});
 const at = (sorted, q) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? 0;
 const spread = (values) => {
   const sorted = values.toSorted ? values.toSorted((a, b) => a - b) : [...values].sort((a, b) => a - b);
@@ -38,7 +39,7 @@ try {
     finished_after_ms: spread(said.map((m) => m.last_ms - asked.get(m.to))),
     calls: stats.calls, most_calls_in_a_second: stats.most_in_a_second, seconds: (Date.now() - began) / 1000, violations: stats.violations_count,
   };
-  if (process.argv.includes('--json')) {
+  if (json) {
     console.log(JSON.stringify(report));
   } else {
     const line = (name, v) => console.log(`${name.padEnd(26)}${Object.entries(v).map(([k, ms]) => `${k} ${ms.toFixed(0).padStart(6)} ms`).join('   ')}`);

@@ -1,9 +1,12 @@
 // bench memory - user-space bytes of an idle client and of a live stream, the kernel's share beside it.
-//
-//   --clients 2000,10000   idle clients;  --streams 1000: live answers;  --json
-import { cpu, flag, floor, freePort, keep, KEY, kernelMemory, memory, needs, nginx, nodeBroadcast, numbers, option, rig, umbel } from './bench_support.mjs';
+import { cpu, floor, freePort, keep, KEY, kernelMemory, memory, needs, nginx, nodeBroadcast, rig, umbel } from './bench_support.mjs';
+import { options } from './options.mjs';
 
-const counts = numbers('clients', '2000,10000'), streams = Number(option('streams', 1000));
+const { clients: counts, streams, json } = options('memory', {
+  clients: [[2000, 10000], 'idle clients'],
+  streams: [1000, 'live answers'],
+  json: [false, 'the document instead of the tables'],
+});
 const upgrade = (path) => `GET ${path} HTTP/1.1\r\nHost: load\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`;
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -66,10 +69,10 @@ for (const count of counts)
   for (const [name, [make, options]] of Object.entries(makers)) {
     const { user, kernel } = await idle(make, count, options);
     rows.push({ server: name, clients: count, user_bytes: user, kernel_bytes: kernel });
-    if (!flag('json')) console.log(`${String(count).padStart(6)} idle WebSocket clients  ${name.padEnd(12)} ${(user / 1024).toFixed(2).padStart(7)} KiB user space   ${(kernel / 1024).toFixed(2).padStart(7)} KiB kernel (both ends) a client`);
+    if (!json) console.log(`${String(count).padStart(6)} idle WebSocket clients  ${name.padEnd(12)} ${(user / 1024).toFixed(2).padStart(7)} KiB user space   ${(kernel / 1024).toFixed(2).padStart(7)} KiB kernel (both ends) a client`);
   }
 const stream = await live();
-if (flag('json')) console.log(JSON.stringify({ rows, live_stream_user_bytes: stream.user }));
+if (json) console.log(JSON.stringify({ rows, live_stream_user_bytes: stream.user }));
 else {
   console.log(`${String(streams).padStart(6)} live answers, one reader each, umbel: ${(stream.user / 1024).toFixed(1)} KiB a stream at the most (core and host together)`);
   console.log(`raw samples: ${keep('memory', { rows, stream })}`);

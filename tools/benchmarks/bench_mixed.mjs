@@ -1,12 +1,16 @@
 // bench mixed - a day in a minute: four protocols share the answers of many sessions, 1 % of the clients do not read, 1 % leave and come back
 // elsewhere, and one host is killed in the middle.  Counted: what every client got, byte for byte, and what it cost.
-//
-//   --clients 2000  --seconds 30  --seed N  --json
-import { cpu, flag, keep, memory, option, pin, SERVER_CPU } from './bench_support.mjs';
+import { cpu, keep, memory, pin, SERVER_CPU } from './bench_support.mjs';
+import { options } from './options.mjs';
 import { startMock, startStack, until } from '../../tests/integration/support.mjs';
 import { protocols, transports } from '../../tests/integration/clients.mjs';
 
-const clients = Number(option('clients', 2000)), seconds = Number(option('seconds', 30)), seed = Number(option('seed', 1));
+const { clients, seconds, seed, json } = options('mixed', {
+  clients: [2000, 'on four protocols'],
+  seconds: [30, 'that an answer takes, about'],
+  seed: [1, 'of who is slow, who leaves and comes back'],
+  json: [false, 'the document instead of the tables'],
+});
 let state = seed >>> 0;
 const random = () => {
   state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -66,7 +70,7 @@ try {
   const lags = (await stack.list('host list', 'hosts')).map((h) => ({ name: h.name, restarts: h.restarts }));
   const report = { clients, sessions: SESSIONS, tokens, seconds: wall, seed, exact, moves, hosts_killed: kills, server_cpu_s: used_s, deliveries: clients * tokens,
     per_cpu_s: (clients * tokens) / used_s, memory_before: before, memory_most: most, hosts: lags };
-  if (flag('json')) console.log(JSON.stringify(report));
+  if (json) console.log(JSON.stringify(report));
   else {
     console.log(`${clients} clients on four protocols in ${SESSIONS} sessions, ${tokens} tokens each at ${1000 / PACE}/s, seed ${seed}`);
     console.log(`  exact to the byte: ${exact} of ${clients};  moved or came back: ${moves};  hosts killed: ${kills}`);

@@ -1,25 +1,27 @@
 // bench relay - every client its own answer: what a token costs on its way through, and how much later it comes than straight from the service.
 //
-//   --streams 50,200,1000   answers at once
-//   --pace 0,20             ms from token to token; 0 = as fast as possible
-//   --phase spread,together paced answers speak one after the other, evenly over the pace, as services that know nothing of each other do;
-//                           or all at the same moment, the hardest burst
-//   --repeat 3              times around all servers
-//   --seconds 5             of a paced run;  --burst 400000: tokens in all of an unpaced one
-//   --settle 1000           ms at the start of a paced run, where all ask at once: p50, p99 and the ratio are of what was made later, "p99 of
-//                           the start" of what was made in them; processor time is of the whole run
-//   --json                  the document instead of the tables
+// Paced answers speak one after the other, evenly over the pace, as services that know nothing of each other do (spread); or all at the same
+// moment, the hardest burst (together).  In the first --settle ms all ask at once: p50, p99 and the ratio are of what was made later, "p99 of the
+// start" of what was made in them; processor time is of the whole run.
 //
 // "added p99" is a server's p99 less that of the service itself, over the same of nginx; it says nothing (-) where nginx adds less than the
 // histogram's own fault. "late": how long after its time the rig's service made 99 of 100 tokens, which no server can help.
 //
 // Before an unpaced run every server has two that are not measured: a server that has run for a while has its memory, and finds
 // connections to the service.
-import { alternate, flag, freePort, haproxy, keep, KEY, measure, millis, needs, nginx, numbers, option, rig, summary, umbel } from './bench_support.mjs';
+import { alternate, freePort, haproxy, keep, KEY, measure, millis, needs, nginx, rig, summary, umbel } from './bench_support.mjs';
+import { options } from './options.mjs';
 
-const streams = numbers('streams', '50,200,1000'), paces = numbers('pace', '0,20');
-const phases = String(option('phase', 'spread,together')).split(',');
-const repeat = Number(option('repeat', 3)), seconds = Number(option('seconds', 5)), burst = Number(option('burst', 400000)), settle = Number(option('settle', 1000));
+const { streams, pace: paces, phase: phases, repeat, seconds, burst, settle, json } = options('relay', {
+  streams: [[50, 200, 1000], 'answers at once'],
+  pace: [[0, 20], 'ms from token to token; 0 = as fast as possible'],
+  phase: [['spread', 'together'], 'when the answers of a paced run speak', ['spread', 'together']],
+  repeat: [3, 'times around all servers'],
+  seconds: [5, 'of a paced run'],
+  burst: [400000, 'tokens in all of a run without pace'],
+  settle: [1000, 'ms at the start of a paced run whose times are told apart'],
+  json: [false, 'the document instead of the tables'],
+});
 
 const ANSWER_MAX = 20000; // tokens of one answer: 2 MB, more than any service gives
 
@@ -59,17 +61,16 @@ const makers = {
 
 needs(['nginx', 'haproxy', 'taskset']);
 if (paces.some((pace) => pace) && settle >= seconds * 1000) throw new Error('--settle: ms, less than --seconds');
-if (phases.some((phase) => !['spread', 'together'].includes(phase))) throw new Error('--phase: spread, together, or both with a comma');
 const cells = [];
 for (const count of streams)
   for (const [pace, phase] of paces.flatMap((pace) => (pace ? phases.map((phase) => [pace, phase]) : [[0]]))) {
     const tokens = pace ? Math.round((seconds * 1000) / pace) : Math.min(ANSWER_MAX, Math.max(50, Math.round(burst / count)));
     const common = { clients: count, tokens, 'limit-s': 180, 'pace-us': pace * 1000, spread: phase === 'spread' || undefined, 'settle-ms': pace ? settle : 0 };
     const samples = await alternate(Object.fromEntries(Object.entries(makers).map(([name, make]) => [name, () => run(make, common)])), repeat,
-      (name, turn, r) => flag('json') || console.error(`  ${count} streams, ${pace ? `${pace} ms ${phase}` : 'no pace'}, ${turn + 1}/${repeat} ${name}: ${r.us_per_token.toFixed(2)} us a token${r.void ? ' VOID' : ''}`));
+      (name, turn, r) => json || console.error(`  ${count} streams, ${pace ? `${pace} ms ${phase}` : 'no pace'}, ${turn + 1}/${repeat} ${name}: ${r.us_per_token.toFixed(2)} us a token${r.void ? ' VOID' : ''}`));
     const cell = { streams: count, pace_ms: pace, phase, tokens, summary: summary(samples), samples };
     cells.push(cell);
-    if (flag('json')) continue;
+    if (json) continue;
     const own = cell.summary.direct, nginxCost = cell.summary.nginx.us_per_token.median, added = (s) => s.p99_us - own.p99_us;
     const ratio = (s) => (added(cell.summary.nginx) > 0.12 * cell.summary.nginx.p99_us ? (added(s) / added(cell.summary.nginx)).toFixed(2) : '-');
     console.log(`\n${count} answers at once, ${pace ? `a token every ${pace} ms, ${phase === 'spread' ? 'each in its own time' : 'all together'}; times after the first ${settle} ms` : 'as fast as possible'}, ${tokens} tokens of 100 bytes each`);
@@ -83,6 +84,6 @@ for (const count of streams)
     }
   }
 const file = keep('relay', { cells });
-if (flag('json')) console.log(JSON.stringify({ cells: cells.map(({ samples, ...cell }) => cell) }));
+if (json) console.log(JSON.stringify({ cells: cells.map(({ samples, ...cell }) => cell) }));
 else console.log(`\nraw samples: ${file}`);
 process.exitCode = cells.some((c) => c.summary.umbel.void) ? 1 : 0;

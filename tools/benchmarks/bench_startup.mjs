@@ -1,10 +1,9 @@
-// bench startup - from the start of the process to the first byte of the first answer, with one transport and with five.
-//
-//   --repeat 10;  --json
-import { cpu, flag, freePort, keep, KEY, option, spread } from './bench_support.mjs';
+// bench startup - from the start of the process to the first byte of the first answer, with one transport and with four.
+import { cpu, freePort, keep, KEY, spread } from './bench_support.mjs';
+import { options } from './options.mjs';
 import { startMock, startStack } from '../../tests/integration/support.mjs';
 
-const repeat = Number(option('repeat', 10));
+const { repeat, json } = options('startup', { repeat: [10, 'starts of each kind'], json: [false, 'the document instead of the table'] });
 const all = { api: { plugin: 'openai-api' }, bmob: { plugin: 'ws-bmob' }, wx: { plugin: 'http-chunked-wxapp' }, cgws: { plugin: 'ws-chatgpt', anonymous_app: 'shop' } };
 const mock = await startMock();
 const results = {};
@@ -38,7 +37,7 @@ for (const [name, transports] of Object.entries({ 'one transport': { api: all.ap
   results[name] = { answered_ms: spread(ready), first_token_ms: spread(first), cpu_ms: spread(cost) };
 }
 await mock.stop();
-if (flag('json')) console.log(JSON.stringify(results));
+if (json) console.log(JSON.stringify(results));
 else {
   for (const [name, r] of Object.entries(results))
     console.log(`${name.padEnd(16)} first token ${r.first_token_ms.median.toFixed(0)} ms after the start (${r.first_token_ms.least.toFixed(0)}..${r.first_token_ms.most.toFixed(0)}), processor time ${r.cpu_ms.median.toFixed(0)} ms`);

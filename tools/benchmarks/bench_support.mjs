@@ -12,13 +12,6 @@ export { freePort, KEY, until };
 export const SERVER_CPU = 0, LOAD_CPU = Math.min(1, os.cpus().length - 1);
 export const here = path.dirname(new URL(import.meta.url).pathname);
 
-export const option = (name, otherwise) => {
-  const at = process.argv.indexOf(`--${name}`);
-  return at < 0 ? otherwise : process.argv[at + 1];
-};
-export const numbers = (name, otherwise) => String(option(name, otherwise)).split(',').map(Number);
-export const flag = (name) => process.argv.includes(`--${name}`);
-
 const read = (file) => {
   try {
     return readFileSync(file, 'utf8');

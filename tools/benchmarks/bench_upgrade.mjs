@@ -1,17 +1,23 @@
 // bench upgrade - a transport's plugin is replaced while its clients are in the middle of answers and new connections keep coming, on each
 // protocol in turn.  Counted: every client's text byte for byte, refused connections, and the gaps between two pieces before and during it.
-//
-//   --clients 1000  --sessions 20  --only NAME,NAME  --json
 // Exit 1 when a byte was lost or doubled, or a connection refused.
-import { newer, restore } from '../../tests/integration/upgrade_support.mjs';
 import net from 'node:net';
+import { options } from './options.mjs';
 import WebSocket from '../../tests/integration/node_modules/ws/wrapper.mjs';
 
-const { flag, keep, KEY, numbers, option, until } = await import('./bench_support.mjs');
+const NAMES = ['ws-bmob', 'mini', 'H5', 'openai-api', 'ws-chatgpt'];
+const asked = options('upgrade', {
+  clients: [1000, 'of each protocol'],
+  sessions: [20, 'answers that they read, at most one a client'],
+  only: [NAMES, 'these protocols', NAMES],
+  json: [false, 'the document instead of the table'],
+});
+const { newer, restore } = await import('../../tests/integration/upgrade_support.mjs'); // before the others: it says where the programs are
+const { keep, KEY, until } = await import('./bench_support.mjs');
 const { startMock, startStack } = await import('../../tests/integration/support.mjs');
 const { Api, Bmob, ChatGpt, H5, transports, Wxapp } = await import('../../tests/integration/clients.mjs');
 
-const [clients] = numbers('clients', 1000), sessions = Math.min(clients, numbers('sessions', 20)[0]), only = option('only')?.split(',');
+const { clients, json, only } = asked, sessions = Math.min(clients, asked.sessions);
 const PACE = 20, TOKENS = 800, IDLE = 100, DRAIN = 20000, QUIET = 4000;
 const MODEL = `upgrade:text=mixed:tokens=${TOKENS}:pace=${PACE}:first=500:cut=event`;
 const name = (i) => `s${i % sessions}`;
@@ -188,19 +194,19 @@ async function measure(way, mock) {
 const mock = await startMock(['--benchmark']);
 const results = {}, ms = (value) => value.toFixed(1).padStart(7);
 try {
-  if (!flag('json')) {
+  if (!json) {
     console.log(`${clients} clients in ${sessions} answers at ${1000 / PACE} pieces/s, the plugin replaced in their middle, new connections all the while`);
     console.log('protocol     exact       lost  doubled  connections (refused, unanswered)   gap ms before: p50     p99    most   during: p50     p99    most   old gone   1001');
   }
   for (const [which, way] of Object.entries(protocols)) {
-    if (only && !only.includes(which)) continue;
+    if (!only.includes(which)) continue;
     const r = (results[which] = await measure(way, mock));
-    if (flag('json')) continue;
+    if (json) continue;
     console.log(`${which.padEnd(11)} ${String(r.exact).padStart(5)}/${String(clients).padEnd(5)} ${String(r.lost).padStart(4)} ${String(r.doubled).padStart(8)}  ${String(r.connections).padStart(8)} (${r.refused}, ${r.unanswered})`.padEnd(72) +
       `${ms(r.before.p50_ms)} ${ms(r.before.p99_ms)} ${ms(r.before.most_ms)}        ${ms(r.during.p50_ms)} ${ms(r.during.p99_ms)} ${ms(r.during.most_ms)}   ${r.old_gone_s.toFixed(1).padStart(6)} s   ${way.idle ? `${r.idle_1001}/${r.idle}` : '-'}`);
   }
   const bad = Object.values(results).some((r) => r.exact !== clients || r.refused > 0 || r.unanswered > 0);
-  if (flag('json')) console.log(JSON.stringify({ clients, sessions, pace_ms: PACE, tokens: TOKENS, protocols: results }));
+  if (json) console.log(JSON.stringify({ clients, sessions, pace_ms: PACE, tokens: TOKENS, protocols: results }));
   else console.log(`raw samples: ${keep('upgrade', { results })}`);
   process.exitCode = bad ? 1 : 0;
 } finally {
