@@ -50,7 +50,8 @@ static char *grow(struct umbel_out *out, size_t size)
     return data + out->size;
 }
 
-char *umbel_out_reserve(struct umbel_out *out, size_t size)
+/* Inside of the library: the exported name would be called by way of its table, for every few bytes. */
+static inline char *reserve(struct umbel_out *out, size_t size)
 {
     if (out->failed)
         return NULL;
@@ -59,11 +60,16 @@ char *umbel_out_reserve(struct umbel_out *out, size_t size)
     return grow(out, size);
 }
 
+char *umbel_out_reserve(struct umbel_out *out, size_t size)
+{
+    return reserve(out, size);
+}
+
 void umbel_out_put(struct umbel_out *out, const void *bytes, size_t size)
 {
     char *to;
 
-    if (size == 0 || !(to = umbel_out_reserve(out, size)))
+    if (size == 0 || !(to = reserve(out, size)))
         return;
     memcpy(to, bytes, size);
     out->size += size;

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define ESCAPE_MAX 12u /* a pair of \uxxxx */
+
 struct writer {
     struct umbel_out *out;
     size_t begin;     /* of the frame at hand */
@@ -80,7 +82,7 @@ static bool is_dangerous(const struct writer *writer, const char *text, size_t s
     }
 }
 
-/* One character, escaped; to has room for 12 bytes. */
+/* One character, escaped; to has room for ESCAPE_MAX bytes. */
 static size_t escape(const struct writer *writer, const char *text, size_t size, char *to, size_t *ret_used)
 {
     static const char short_names[] = "bfnrt", short_codes[] = "\b\f\n\r\t";
@@ -102,19 +104,64 @@ static size_t escape(const struct writer *writer, const char *text, size_t size,
     return 1;
 }
 
+/* How many of the first most bytes go out as they are.  It stops sooner than it must: escape() looks closely. */
+static size_t plain(const struct writer *writer, const char *text, size_t size, size_t most)
+{
+    size_t i = 0;
+
+    if (size && *text == 'r' && writer->after_hex_e)
+        return 0;
+    for (; i < size && i < most; i++) {
+        unsigned char c = (unsigned char)text[i], next = i + 1 < size ? (unsigned char)text[i + 1] : 0;
+        if (c < 0x20 || c > 0x7e || c == '"' || c == '\\' || c == '<' || (c == 'e' && next == 'r') || (c == 's' && next == 'u'))
+            break;
+    }
+    return i;
+}
+
+/* Bytes of text that the frame still takes, its end kept free. */
+static size_t frame_room(const struct writer *writer)
+{
+    size_t used = writer->out->size - writer->begin + 4;
+
+    return used < WXAPP_FRAME_MAX ? WXAPP_FRAME_MAX - used : 0;
+}
+
+/* Escapes what comes, and what follows of other alphabets, as far as room goes.  Returns the bytes of text that were taken. */
+static size_t put_escaped(struct writer *writer, const char *text, size_t size, size_t room)
+{
+    char bytes[240];
+    size_t taken = 0, count = 0, used;
+
+    do {
+        size_t length = escape(writer, text + taken, size - taken, bytes + count, &used);
+        if (length > room - count)
+            break;
+        taken += used;
+        count += length;
+        writer->after_hex_e = length >= 6 && bytes[count - 1] == 'e';
+    } while (taken < size && (text[taken] & 0x80) && count + ESCAPE_MAX <= sizeof bytes);
+    umbel_out_put(writer->out, bytes, count);
+    return taken;
+}
+
 static void put_text(struct writer *writer, const char *text, size_t size, bool split)
 {
-    char bytes[12];
-    size_t used;
-
-    for (; size && !writer->out->failed; text += used, size -= used) {
-        size_t length = escape(writer, text, size, bytes, &used);
-        if (split && writer->out->size - writer->begin + length + 4 > WXAPP_FRAME_MAX) {
+    while (size && !writer->out->failed) {
+        size_t room = split ? frame_room(writer) : SIZE_MAX;
+        size_t taken = plain(writer, text, size, room);
+        if (taken) {
+            umbel_out_put(writer->out, text, taken);
+            writer->after_hex_e = false;
+        } else {
+            taken = put_escaped(writer, text, size, room);
+        }
+        if (!taken) {
             close_frame(writer);
             open_frame(writer);
         }
-        umbel_out_put(writer->out, bytes, length);
-        writer->after_hex_e = length >= 6 && bytes[length - 1] == 'e';
+        text += taken;
+        size -= taken;
     }
 }
 

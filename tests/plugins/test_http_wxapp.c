@@ -85,8 +85,9 @@ static void test_no_word_is_spelled(void **state)
 static void test_long_text(void **state)
 {
     static const char *const kinds[] = {"a",    "\"", "\x01",        "\n", "\xc3\xa9", "\xe8\x8c\xb6", "\xf0\x9f\x8d\xb5",
-                                        "\x7f", "<",  "\xe2\x80\xa8"};
-    char text[13 + 4 * 3000];
+                                        "\x7f", "<",  "\xe2\x80\xa8", "\x0e" "rror",     "error",
+                                        "success", "\xe4\xb8\x8error", "plain words, many of them: "};
+    char text[13 + 32 * 700];
 
     (void)state;
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
@@ -104,6 +105,7 @@ static void test_examples(void **state)
 {
     static const char tea[] = "1c\r\nsuccess: {\"content\":\"Tea\"}\r\n\r\n";
     static const char leaf[] = "1f\r\nsuccess: {\"content\":\"\\u8336\"}\r\n\r\n";
+    static const char apart[] = "24\r\nsuccess: {\"content\":\"\\u000exrror\"}\r\n\r\n"; /* the x keeps e and rror apart */
     static const char cup[] = "25\r\nsuccess: {\"content\":\"\\ud83c\\udf75\"}\r\n\r\n";
     struct umbel_out out = {0};
 
@@ -116,6 +118,10 @@ static void test_examples(void **state)
     assert_memory_equal(out.data, tea, sizeof tea - 1);
     assert_memory_equal(out.data + sizeof tea - 1, leaf, sizeof leaf - 1);
     assert_memory_equal(out.data + sizeof tea + sizeof leaf - 2, cup, sizeof cup - 1);
+    umbel_out_reset(&out);
+    wxapp_mini_text("\x0e" "xrror", 6, &out);
+    assert_int_equal(out.size, sizeof apart - 1);
+    assert_memory_equal(out.data, apart, out.size);
     umbel_out_free(&out);
 }
 
