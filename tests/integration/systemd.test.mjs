@@ -1,6 +1,6 @@
 // The service manager's side, played here: a notify socket (datagrams, by socat's place a small C program), sockets handed over by number,
 // a core that is killed or executed anew.
-import { test, describe, before, after } from 'node:test';
+import { test, describe, before, after, afterEach } from 'node:test';
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
@@ -15,6 +15,8 @@ const MODEL = 'sd:text=mixed:tokens=100:pace=20';
 const manager = path.join(root, 'manager');
 execFileSync('cc', ['-O1', '-Wall', '-o', manager, path.join(import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname), 'manager.c')]);
 
+const started = new Set(); // what a failed test leaves would keep its ports, and this file from ending
+
 /** Runs umbeld as systemd would: its words are lines of this process's output; ports are listening sockets from descriptor 3 on. */
 function start(stack, { ports = [], watchdog = 0 } = {}) {
   const it = { said: '', errors: '' };
@@ -22,9 +24,12 @@ function start(stack, { ports = [], watchdog = 0 } = {}) {
   it.child.stdout.on('data', (d) => (it.said += d));
   it.child.stderr.on('data', (d) => (it.errors += d));
   it.exited = new Promise((resolve) => it.child.on('exit', (code, signal) => resolve((it.end = { code, signal }))));
+  started.add(it.child);
+  it.child.on('exit', () => started.delete(it.child));
   it.pid = async () => Number((await until('its process', () => /^PID (\d+)$/m.exec(it.said)))[1]);
   return it;
 }
+const readChildren = (pid) => fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
 const count = (text, word) => text.split('\n').filter((line) => line === word).length;
 
 describe('systemd', () => {
@@ -33,6 +38,12 @@ describe('systemd', () => {
     stack = await startStack({ transports: { bmob: { plugin: 'ws-bmob', drain_ms: 5000 } }, model: MODEL });
     stack.daemon.kill('SIGTERM');
     await stack.daemon.exited; // the configuration is what is needed
+  });
+  afterEach(() => {
+    for (const child of started) {
+      for (const pid of readChildren(child.pid)) process.kill(pid, 'SIGKILL');
+      child.kill('SIGKILL');
+    }
   });
   after(() => stack?.stop());
 
@@ -59,7 +70,8 @@ describe('systemd', () => {
   test('socket activation: connections made before the start are served; a kill -9 loses no address', async () => {
     const port = stack.ports.bmob;
     const it = start(stack, { ports: [port] });
-    const early = Bmob.asks(stack, 'early'); // perhaps before umbeld runs: the kernel holds it
+    await it.pid(); // the manager listens; umbeld has hardly begun: the kernel holds the connection
+    const early = Bmob.asks(stack, 'early');
     await until('its answer', () => early.done || early.error, { timeout: 30000 });
     assert.equal(early.error, null);
     assert.equal(early.text, await stack.mock.text(MODEL, 'early'));
