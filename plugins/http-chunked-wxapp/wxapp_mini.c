@@ -55,6 +55,8 @@ static uint32_t decode(const unsigned char *p, size_t size, size_t *ret_size)
         point = point << 6 | (p[i] & 0x3f);
     }
     *ret_size = need;
+    if ((need == 3 && point < 0x800) || (need == 4 && point < 0x10000))
+        return 0xfffd; /* a longer form of a letter, which would pass for something else */
     return point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff) ? 0xfffd : point;
 }
 

@@ -40,6 +40,7 @@ static void check(const char *text, size_t size)
     const char *at = out.data, *end = out.data + out.size;
     while ((data = next_chunk(&at, end, &length))) {
         assert_true(length <= WXAPP_FRAME_MAX);
+        assert_true(at == end || length > WXAPP_FRAME_MAX - 12); /* the longest escape is what may be left over */
         assert_memory_equal(data, lead, sizeof lead - 1);
         assert_memory_equal(data + length - 2, "\r\n", 2);
         assert_null(memmem(data, length, "error", 5));
@@ -100,6 +101,24 @@ static void test_long_text(void **state)
         }
 }
 
+/* Goal: what is not UTF-8 spells nothing.  Catches: longer forms of a letter that are taken for the letter. */
+static void test_not_utf8(void **state)
+{
+    static const char *const texts[] = {"\xe0\x81\xa5rror", "\xf0\x80\x81\xa5rror", "\xe0\x81\xb3uccess", "\xc1\xa5rror", "\xe0\x80\xbc" "b>"};
+    struct umbel_out out = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        umbel_out_reset(&out);
+        wxapp_mini_text(texts[i], strlen(texts[i]), &out);
+        assert_null(memmem(out.data, out.size, "error", 5));
+        assert_null(memchr(out.data, '<', out.size));
+        assert_non_null(memmem(out.data, out.size, "\\ufffd", 6));
+        assert_null(memmem(out.data + 12, out.size - 12, "success", 7));
+    }
+    umbel_out_free(&out);
+}
+
 /* Goal: the bytes of the protocol's own examples. */
 static void test_examples(void **state)
 {
@@ -128,7 +147,7 @@ static void test_examples(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_no_word_is_spelled), cmocka_unit_test(test_long_text),
-                                       cmocka_unit_test(test_examples)};
+                                       cmocka_unit_test(test_not_utf8), cmocka_unit_test(test_examples)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

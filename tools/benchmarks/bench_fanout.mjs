@@ -4,7 +4,7 @@ import { options } from './options.mjs';
 
 const { clients, rate: rates, wire: wires, repeat, seconds, burst, json } = options('fanout', {
   clients: [[1000, 10000], 'readers'],
-  rate: [[20, 100, 0], 'tokens a second; 0 = as fast as the service gives'],
+  rate: [[20, 100, 0], 'tokens a second; 0 = as fast as the service gives', 0],
   wire: [['ws'], 'how they read: ws, sse, chunk', ['ws', 'sse', 'chunk']],
   repeat: [3, 'times around all servers'],
   seconds: [5, 'of a paced run'],

@@ -8,7 +8,7 @@ const { answers, rate, tokens, pace, json } = options('im', {
   answers: [500, 'chats at once'],
   rate: [200, "calls a second, the service's limit"],
   tokens: [200, 'of an answer'],
-  pace: [30, 'ms from token to token'],
+  pace: [30, 'ms from token to token', 0],
   json: [false, 'the document instead of the table'],
 });
 const at = (sorted, q) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? 0;

@@ -8,7 +8,7 @@ import { protocols, transports } from '../../tests/integration/clients.mjs';
 const { clients, seconds, seed, json } = options('mixed', {
   clients: [2000, 'on four protocols'],
   seconds: [30, 'that an answer takes, about'],
-  seed: [1, 'of who is slow, who leaves and comes back'],
+  seed: [1, 'of who is slow, who leaves and comes back', 0],
   json: [false, 'the document instead of the tables'],
 });
 let state = seed >>> 0;

@@ -14,12 +14,12 @@ import { options } from './options.mjs';
 
 const { streams, pace: paces, phase: phases, repeat, seconds, burst, settle, json } = options('relay', {
   streams: [[50, 200, 1000], 'answers at once'],
-  pace: [[0, 20], 'ms from token to token; 0 = as fast as possible'],
+  pace: [[0, 20], 'ms from token to token; 0 = as fast as possible', 0],
   phase: [['spread', 'together'], 'when the answers of a paced run speak', ['spread', 'together']],
   repeat: [3, 'times around all servers'],
   seconds: [5, 'of a paced run'],
   burst: [400000, 'tokens in all of a run without pace'],
-  settle: [1000, 'ms at the start of a paced run whose times are told apart'],
+  settle: [1000, 'ms at the start of a paced run whose times are told apart', 0],
   json: [false, 'the document instead of the tables'],
 });
 
