@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define TAG 1u /* a request asks the host for one thing */
+#define FRAME_EXTRA 64u /* bytes that a codec puts around text, at most as far as this matters */
 
 static void on_authorized(void *client_data, uint32_t error, const char *text)
 {
@@ -13,6 +14,15 @@ static void on_authorized(void *client_data, uint32_t error, const char *text)
 
     if (!request->over && request->conn->state != HTTP_DEAD)
         request->conn->http->codec->authorized(request->conn->http->self, request, error, text);
+}
+
+/* Text that is read back for a paced client at a time.  A quarter of its pace, because escaped text is longer and a batch goes out whole;
+ * less what frames of a quarter's size add, so that plain text is one frame: of two the second waits for the call of the first. */
+static uint32_t batch_of(uint32_t pace_bytes)
+{
+    uint32_t quarter = (pace_bytes + 3) / 4;
+
+    return quarter > FRAME_EXTRA * 4 ? quarter - FRAME_EXTRA : quarter;
 }
 
 static int on_began(void *client_data, uint64_t tag, struct umbel_reader *reader, const struct umbel_stream *stream,
@@ -43,8 +53,7 @@ static int on_began(void *client_data, uint64_t tag, struct umbel_reader *reader
     ret_options->reader_data = request;
     ret_options->variant = start.variant;
     ret_options->max_text = start.max_text ? start.max_text : HTTP_EVENT_TEXT;
-    /* A quarter: escaped text is longer, and a batch goes out whole. */
-    ret_options->max_batch = start.pace_bytes ? (start.pace_bytes + 3) / 4 : HTTP_EVENT_TEXT;
+    ret_options->max_batch = start.pace_bytes ? batch_of(start.pace_bytes) : HTTP_EVENT_TEXT;
     return 0;
 }
 

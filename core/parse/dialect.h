@@ -78,7 +78,8 @@ int dialect_create(const char *name, const struct dialect_quirks *quirks, size_t
 struct dialect_counts {
     uint64_t bytes, events;      /* of the body; data events */
     uint64_t comments;           /* signs of life without content */
-    uint64_t ignored;            /* events that mean nothing here: unknown, not objects, of other choices, after the end */
+    uint64_t ignored;            /* events that mean nothing here: unknown, not objects, of other choices, after the end (up to
+                                  * the first trouble there: nothing is read behind it) */
     uint64_t slow;               /* chunks that the fast scanner declined */
     uint64_t alike;              /* chunks that were read by comparing them with the one before (delta_form.h) */
     uint64_t malformed;          /* data lines that were not JSON */

@@ -338,6 +338,8 @@ describe('mini-program ways', () => {
     const again = await ask(port, get(mini({ resume: `${id}:0` })));
     const whole = await stack.mock.text(model, 'x');
     assert.equal(contents(again.frames), whole);
+    const sizes = again.frames.map((f) => contents([f]).length).filter(Boolean);
+    assert.ok(sizes.slice(0, -1).every((size) => size > 900), `each frame but the last is nearly full, no scraps: ${sizes.slice(0, 9)}`);
     const data = again.chunks.slice(0, -2), bytes = data.at(-1).to - data[0].from;
     const took = arrivalOf(again.client, data.at(-1).to - 1) - arrivalOf(again.client, data[0].from);
     assert.ok(bytes > 60000);
