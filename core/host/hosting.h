@@ -183,18 +183,25 @@ struct hosting {
 
 /* host_feed.c */
 struct host_feed *host_feed_get(struct hosting *hosting, struct journal_ref ref); /* NULL: stale or no memory */
-/* host_reader_begin - gives the client a place on the stream; tells the plugin (began or refused). */
-void host_reader_begin(struct hosting *hosting, struct umbel_client *client, uint64_t tag, struct journal_ref ref, uint64_t position);
-void host_reader_kill(struct umbel_reader *reader);
 void host_feed_record(struct hosting *hosting, const struct ring_record *record);
 void host_feed_sync(struct host_feed *feed);       /* takes what the journal has beyond the feed's place */
 void host_feeds_lapped(struct hosting *hosting);   /* the ring has overtaken us */
-void host_feeds_flush(struct hosting *hosting);    /* delivers news and makes merged deliveries; bounded */
 void host_feeds_fail(struct hosting *hosting);     /* the core is gone: every running answer ends honestly */
-bool host_feeds_busy(const struct hosting *hosting);
 void host_reports(struct hosting *hosting, uint64_t now_ns);
 void host_feed_report_later(struct host_feed *feed);
+bool host_grow_scratch(struct hosting *hosting, size_t size);
+
+/* host_reader.c */
+/* host_reader_begin - gives the client a place on the stream; tells the plugin (began or refused). */
+void host_reader_begin(struct hosting *hosting, struct umbel_client *client, uint64_t tag, struct journal_ref ref, uint64_t position);
+void host_reader_kill(struct umbel_reader *reader);
+void host_reader_lost(struct umbel_reader *reader); /* it cannot have the rest: its end, verdict 0 */
+void host_reader_queue(struct umbel_reader *reader); /* for reading back, if it is not yet there */
 void host_reader_make_ready(struct umbel_reader *reader);
+
+/* host_deliver.c */
+void host_feeds_flush(struct hosting *hosting); /* delivers news and makes merged deliveries; bounded */
+bool host_feeds_busy(const struct hosting *hosting);
 
 /* host_encode.c */
 int host_encode_news(const struct host_feed *feed, const struct umbel_reader *reader, struct umbel_out *out);
