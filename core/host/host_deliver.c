@@ -5,6 +5,9 @@
 #include "core/base/log.h"
 #include "core/host/hosting.h"
 
+#define VARIANTS_MAX 8u   /* of one feed in one turn that share what is new; others have it encoded for each reader */
+#define READ_BACKS_MAX 4u /* places on streams whose bytes are kept for the next reader that stands there */
+
 /* After its last byte. */
 static void reader_end(struct umbel_reader *reader)
 {
@@ -59,17 +62,16 @@ static void encode_failed(struct umbel_reader *reader)
     host_reader_lost(reader);
 }
 
-#define VARIANTS_MAX 8u
-
-/* Encoded forms of one batch, one per variant. */
+/* Encoded forms of one batch, one per variant (and length of its events). */
 struct batch {
     struct batch_variant {
         const struct umbel_codec *codec;
-        uint32_t variant;
+        uint32_t variant, max_text;
         int failed;
         struct umbel_out out;
     } variants[VARIANTS_MAX];
     uint32_t count;
+    uint32_t offered; /* readers that had news in this turn, of all feeds */
 };
 
 static int encode_batch(struct umbel_reader *reader, struct umbel_out *out)
@@ -88,7 +90,8 @@ static const struct umbel_out *batch_bytes(struct batch *batch, struct umbel_rea
     bool shared = reader->options.variant != UMBEL_VARIANT_PRIVATE;
 
     for (uint32_t i = 0; shared && i < batch->count; i++)
-        if (batch->variants[i].codec == reader->client->codec && batch->variants[i].variant == reader->options.variant)
+        if (batch->variants[i].codec == reader->client->codec && batch->variants[i].variant == reader->options.variant &&
+            batch->variants[i].max_text == reader->options.max_text)
             return batch->variants[i].failed ? NULL : &batch->variants[i].out;
     if (!shared || batch->count == VARIANTS_MAX) {
         umbel_out_reset(&hosting->encoded);
@@ -97,6 +100,7 @@ static const struct umbel_out *batch_bytes(struct batch *batch, struct umbel_rea
     struct batch_variant *fresh = &batch->variants[batch->count++];
     fresh->codec = reader->client->codec;
     fresh->variant = reader->options.variant;
+    fresh->max_text = reader->options.max_text;
     umbel_out_reset(&fresh->out);
     fresh->failed = encode_batch(reader, &fresh->out);
     return fresh->failed ? NULL : &fresh->out;
@@ -108,9 +112,11 @@ static bool separate(const struct umbel_reader *reader)
     return (reader->options.flags & UMBEL_READER_SEPARATE) != 0;
 }
 
-static int read_next(struct hosting *hosting, struct umbel_reader *reader, size_t room, size_t *ret_size)
+static int read_next(const struct umbel_reader *reader, struct journal_cursor *cursor, size_t room, size_t *ret_size)
 {
-    return (separate(reader) ? journal_read_entry : journal_read)(&hosting->journal, &reader->cursor, hosting->scratch, room, ret_size);
+    struct hosting *hosting = reader->feed->hosting;
+
+    return (separate(reader) ? journal_read_entry : journal_read)(&hosting->journal, cursor, hosting->scratch, room, ret_size);
 }
 
 /* A reader that has read back up to the feed's place joins the shared path; one that read ahead waits for the feed to come up. */
@@ -139,76 +145,163 @@ static void fall_behind(struct umbel_reader *reader, const struct journal_cursor
     reader->cursor = *cursor;
 }
 
+/* Hands a feed's news to a level reader.  Returns whether it is level still. */
+static bool offer(struct umbel_reader *reader, struct batch *batch, uint64_t arrival_ns)
+{
+    const struct host_feed *feed = reader->feed;
+    const struct umbel_out *bytes;
+
+    if (feed->bytes.failed || feed->bytes.size > max_batch(reader)) { /* it reads on from the journal, with those who do as well */
+        fall_behind(reader, &feed->flushed);
+        return false;
+    }
+    bytes = batch_bytes(batch, reader);
+    if (!bytes) {
+        encode_failed(reader);
+        return true;
+    }
+    batch->offered++;
+    deliver(reader, bytes, arrival_ns, feed->closed);
+    if (reader->dead || reader->ready)
+        return true;
+    fall_behind(reader, &feed->cursor); /* full: from here on it keeps only its place */
+    return false;
+}
+
 static void flush_feed(struct host_feed *feed, struct batch *batch)
 {
     uint64_t arrival_ns = feed->news_count ? feed->news[0].arrival_ns : 0;
+    bool all_level = true;
 
     batch->count = 0;
     if (feed->news_count || feed->closed || feed->bytes.failed) {
         list_for_each(link, spare, &feed->readers) {
             struct umbel_reader *reader = list_entry(link, struct umbel_reader, in_feed);
-            if (reader->dead || !reader->level)
-                continue;
-            if (feed->bytes.failed || feed->bytes.size > max_batch(reader)) { /* it goes on alone, from the journal */
-                fall_behind(reader, &feed->flushed);
-                continue;
-            }
-            const struct umbel_out *bytes = batch_bytes(batch, reader);
-            if (!bytes) {
-                encode_failed(reader);
-                continue;
-            }
-            deliver(reader, bytes, arrival_ns, feed->closed);
-            if (!reader->dead && !reader->ready) /* full: from here on it keeps only its place */
-                fall_behind(reader, &feed->cursor);
+            if (!reader->dead && !(reader->level && offer(reader, batch, arrival_ns)))
+                all_level = false;
         }
     }
     feed->flushed = feed->cursor;
     feed->news_count = 0;
     umbel_out_reset(&feed->bytes);
-    settle(feed);
+    if (!all_level)
+        settle(feed);
 }
 
-/* Reads back what one reader has missed, at most max_batch bytes. */
-static void catch_up(struct hosting *hosting, struct umbel_reader *reader)
+/* ---- reading back ---- */
+
+/* What a reader that is behind gets next.  Everything that the bytes depend on is in the first part: readers that agree in it share them. */
+struct read_back {
+    struct read_place {
+        const struct host_feed *feed; /* NULL: nobody shares it */
+        const struct umbel_codec *codec;
+        uint32_t variant, max_text;
+        size_t budget; /* bytes of text */
+        uint64_t offset;
+        uint32_t skip;
+        bool opened;
+    } place;
+    struct journal_cursor end;
+    bool last; /* the end of the answer is in it */
+    struct umbel_out out;
+};
+
+/* The newest of this turn: those who fell behind together stand in the queue one behind the other. */
+struct read_backs {
+    struct read_back kept[READ_BACKS_MAX];
+    uint32_t next;
+};
+
+static struct read_place place_of(const struct umbel_reader *reader)
+{
+    bool alone = separate(reader) || reader->options.variant == UMBEL_VARIANT_PRIVATE;
+
+    return (struct read_place){.feed = alone ? NULL : reader->feed,
+                               .codec = reader->client->codec,
+                               .variant = reader->options.variant,
+                               .max_text = reader->options.max_text,
+                               .budget = max_batch(reader),
+                               .offset = reader->cursor.offset,
+                               .skip = reader->cursor.skip,
+                               .opened = reader->opened};
+}
+
+static bool same_place(const struct read_place *a, const struct read_place *b)
+{
+    return a->feed == b->feed && a->codec == b->codec && a->variant == b->variant && a->max_text == b->max_text && a->budget == b->budget &&
+           a->offset == b->offset && a->skip == b->skip && a->opened == b->opened;
+}
+
+/* Reads and encodes what follows a reader's place, at most max_batch bytes of text.  0, -ESTALE, or what encoding says. */
+static int read_back(struct umbel_reader *reader, struct read_back *ret)
 {
     struct host_feed *feed = reader->feed;
-    size_t total = 0, size, budget = max_batch(reader);
-    bool first = !reader->opened;
+    struct hosting *hosting = feed->hosting;
+    size_t total = 0, size;
     int r = 0;
 
-    umbel_out_reset(&hosting->encoded);
+    umbel_out_reset(&ret->out);
+    ret->end = reader->cursor;
     if (!reader->opened)
-        r = host_encode_open(feed, reader, &hosting->encoded);
-    reader->opened = true;
-    while (r == 0 && total < budget) {
-        uint64_t position = reader->cursor.text;
-        size_t room = budget - total < 8 ? 8 : budget - total;
+        r = host_encode_open(feed, reader, &ret->out);
+    while (r == 0 && total < ret->place.budget) {
+        uint64_t position = ret->end.text;
+        size_t room = ret->place.budget - total < 8 ? 8 : ret->place.budget - total;
         if (room > hosting->scratch_size)
             room = hosting->scratch_size;
-        int kind = read_next(hosting, reader, room, &size);
+        int kind = read_next(reader, &ret->end, room, &size);
         if (kind == -EMSGSIZE && total == 0 && host_grow_scratch(hosting, size)) /* one entry larger than all the budget goes alone */
-            kind = read_next(hosting, reader, hosting->scratch_size, &size);
+            kind = read_next(reader, &ret->end, hosting->scratch_size, &size);
         if (kind == -EMSGSIZE || kind == 0)
             break;
-        if (kind < 0) {
-            stats_add(hosting->stats, HOST_STALE, 1);
-            host_reader_lost(reader);
-            return;
-        }
-        r = host_encode_one(feed, reader, (uint32_t)kind, hosting->scratch, size, position, &hosting->encoded);
+        if (kind < 0)
+            return -ESTALE;
+        r = host_encode_one(feed, reader, (uint32_t)kind, hosting->scratch, size, position, &ret->out);
         total += size;
     }
-    bool at_end = feed->closed && reader->cursor.skip == 0 && reader->cursor.offset >= feed->cursor.offset;
-    if (r == 0 && at_end)
-        r = host_encode_ending(feed, reader, &hosting->encoded);
-    if (r < 0) {
+    ret->last = feed->closed && ret->end.skip == 0 && ret->end.offset >= feed->cursor.offset;
+    if (r == 0 && ret->last)
+        r = host_encode_ending(feed, reader, &ret->out);
+    stats_add(hosting->stats, HOST_ENCODES, 1);
+    return r;
+}
+
+/* What this reader gets next, made now or for another one before it.  NULL: there is none, and the reader has been told. */
+static const struct read_back *take_back(struct umbel_reader *reader, struct read_backs *backs)
+{
+    struct read_place place = place_of(reader);
+    int r;
+
+    for (uint32_t i = 0; place.feed && i < READ_BACKS_MAX; i++)
+        if (same_place(&backs->kept[i].place, &place))
+            return &backs->kept[i];
+    struct read_back *fresh = &backs->kept[backs->next++ % READ_BACKS_MAX];
+    fresh->place = place;
+    r = read_back(reader, fresh);
+    if (r == 0)
+        return fresh;
+    fresh->place.feed = NULL;
+    if (r == -ESTALE) {
+        stats_add(reader->feed->hosting->stats, HOST_STALE, 1);
+        host_reader_lost(reader);
+    } else {
         encode_failed(reader);
-        return;
     }
-    if (!first)
-        stats_add(hosting->stats, HOST_CATCHUPS, 1);
-    deliver(reader, &hosting->encoded, 0, at_end);
+    return NULL;
+}
+
+static void catch_up(struct umbel_reader *reader, struct read_backs *backs)
+{
+    struct host_feed *feed = reader->feed;
+    const struct read_back *back = take_back(reader, backs);
+
+    if (!back)
+        return;
+    if (reader->opened)
+        stats_add(feed->hosting->stats, HOST_CATCHUPS, 1);
+    reader->opened = true;
+    reader->cursor = back->end;
+    deliver(reader, &back->out, 0, back->last);
     if (reader->dead || !reader->ready)
         return;
     if (reader->cursor.skip == 0 && reader->cursor.offset == feed->cursor.offset && !feed->news_count && !feed->closed &&
@@ -219,12 +312,29 @@ static void catch_up(struct hosting *hosting, struct umbel_reader *reader)
     /* else it read ahead of the feed: settle() joins it when the ring has brought the feed up */
 }
 
+/* One piece to each of the first so many in the queue. */
+static void catch_ups(struct hosting *hosting, uint32_t count)
+{
+    static struct read_backs backs; /* one thread: keeps its buffers from turn to turn */
+
+    for (uint32_t i = 0; i < READ_BACKS_MAX; i++)
+        backs.kept[i].place.feed = NULL; /* the journal has grown, feeds have gone */
+    for (uint32_t n = 0; n < count && !list_is_empty(&hosting->catchup); n++) {
+        struct umbel_reader *reader = list_entry(hosting->catchup.next, struct umbel_reader, in_catchup);
+        list_remove(&reader->in_catchup);
+        reader->queued = false;
+        if (!reader->dead && reader->ready && !reader->level)
+            catch_up(reader, &backs);
+    }
+}
+
 void host_feeds_flush(struct hosting *hosting)
 {
     static struct batch batch; /* one thread: keeps its buffers from turn to turn */
     struct list turn;
 
     list_init(&turn);
+    batch.offered = 0;
     while (!list_is_empty(&hosting->dirty)) {
         struct list *link = hosting->dirty.next;
         struct host_feed *feed = list_entry(link, struct host_feed, in_dirty);
@@ -239,13 +349,8 @@ void host_feeds_flush(struct hosting *hosting)
         list_remove(&feed->in_dirty);
         host_feed_sync(feed);
     }
-    for (uint32_t n = 0; n < HOSTING_CATCHUP_TURN && !list_is_empty(&hosting->catchup); n++) {
-        struct umbel_reader *reader = list_entry(hosting->catchup.next, struct umbel_reader, in_catchup);
-        list_remove(&reader->in_catchup);
-        reader->queued = false;
-        if (!reader->dead && reader->ready && !reader->level)
-            catch_up(hosting, reader);
-    }
+    /* Those who are behind get as much of the turn as those who are not: when news fill it, they would never come up. */
+    catch_ups(hosting, batch.offered > HOSTING_CATCHUP_TURN ? batch.offered : HOSTING_CATCHUP_TURN);
 }
 
 bool host_feeds_busy(const struct hosting *hosting)

@@ -36,7 +36,7 @@ struct bufferevent;
 
 #define HOSTING_HOOKS_MAX 8u
 #define HOSTING_RING_TURN 4096u              /* ring records taken in one turn */
-#define HOSTING_CATCHUP_TURN 256u            /* merged deliveries made in one turn */
+#define HOSTING_CATCHUP_TURN 256u            /* merged deliveries made in one turn; more when more readers had news in it */
 #define HOSTING_TEXT_MAX 65536u              /* bytes of one merged event, unless the reader wants less */
 #define HOSTING_PENDING_MAX (1u << 20)       /* bytes of a feed's news in one turn */
 #define HOSTING_REQUEST_BUCKETS 4096u

@@ -30,11 +30,12 @@ struct sink { /* one client with one reader */
     struct umbel_client *client;
     struct umbel_reader *reader;
     char *text;
-    size_t size, capacity, writes;
+    size_t size, capacity, writes, events;
     uint64_t begun, ended, refused;
     uint32_t verdict, refusal, opens;
     int fill_after; /* writes until it is full; 0 = never */
-    uint32_t variant, max_batch, flags;
+    uint64_t from; /* where it begins */
+    uint32_t variant, max_batch, max_text, flags;
 };
 
 static void on_authorized(void *data, uint32_t error, const char *text)
@@ -54,6 +55,7 @@ static int on_began(void *data, uint64_t tag, struct umbel_reader *reader, const
     ret_options->reader_data = sink;
     ret_options->variant = sink->variant;
     ret_options->max_batch = sink->max_batch;
+    ret_options->max_text = sink->max_text;
     ret_options->flags = sink->flags;
     return 0;
 }
@@ -68,7 +70,14 @@ static void on_refused(void *data, uint64_t tag, uint32_t error, const char *tex
     sink->refusal = error;
 }
 
-/* O for open, T text..., E verdict: readable and joined by the sink. */
+static void put_what(struct umbel_out *out, char what, uint32_t variant, const void *data)
+{
+    umbel_out_put(out, &what, 1);
+    umbel_out_put(out, &variant, sizeof variant);
+    umbel_out_put(out, &data, sizeof data);
+}
+
+/* O for open, T text, E verdict, each with whom it is for: readable and joined by the sink, which sees that they are its own. */
 static int on_encode(void *self, uint32_t variant, void *data, const struct umbel_stream *stream, const struct umbel_event *event,
                      struct umbel_out *out)
 {
@@ -79,49 +88,71 @@ static int on_encode(void *self, uint32_t variant, void *data, const struct umbe
     assert_non_null(stream->model);
     bench->encodes++;
     if (event->kind == UMBEL_EVENT_OPEN) {
-        umbel_out_put(out, "O", 1);
+        put_what(out, 'O', variant, data);
+        umbel_out_put(out, &event->position, sizeof event->position);
     } else if (event->kind == UMBEL_EVENT_TEXT) {
-        umbel_out_put(out, "T", 1);
+        put_what(out, 'T', variant, data);
         umbel_out_put(out, &event->position, sizeof event->position);
         umbel_out_put(out, &size, sizeof size);
         umbel_out_put(out, event->data, event->size);
     } else if (event->kind == UMBEL_EVENT_CLOSED) {
-        umbel_out_put(out, "E", 1);
+        put_what(out, 'E', variant, data);
         umbel_out_put(out, &event->code, sizeof event->code);
     }
     return 0;
+}
+
+static void take(const char **at, void *to, size_t size)
+{
+    memcpy(to, *at, size);
+    *at += size;
+}
+
+static void take_text(struct sink *sink, const char *text, uint32_t size)
+{
+    assert_true(sink->max_text == 0 || size <= sink->max_text);
+    if (sink->size + size > sink->capacity) {
+        sink->capacity = (sink->size + size) * 2;
+        sink->text = realloc(sink->text, sink->capacity);
+    }
+    memcpy(sink->text + sink->size, text, size);
+    sink->size += size;
 }
 
 static int on_write(void *data, const void *bytes, size_t size, int last)
 {
     struct sink *sink = data;
     const char *at = bytes, *end = at + size;
+    size_t before = sink->size;
 
     assert_int_equal(sink->ended, 0);
     while (at < end) {
         char what = *at++;
+        uint32_t variant, length;
+        uint64_t position;
+        const void *whose;
+        take(&at, &variant, sizeof variant);
+        take(&at, &whose, sizeof whose);
+        assert_int_equal(variant, sink->variant);
+        assert_ptr_equal(whose, variant == UMBEL_VARIANT_PRIVATE ? sink : NULL);
         if (what == 'O') {
+            take(&at, &position, sizeof position);
+            assert_int_equal(position, sink->from);
             sink->opens++;
         } else if (what == 'T') {
-            uint64_t position;
-            uint32_t length;
-            memcpy(&position, at, sizeof position);
-            memcpy(&length, at + sizeof position, sizeof length);
-            at += sizeof position + sizeof length;
-            if (sink->size + length > sink->capacity) {
-                sink->capacity = (sink->size + length) * 2;
-                sink->text = realloc(sink->text, sink->capacity);
-            }
-            memcpy(sink->text + sink->size, at, length);
-            sink->size += length;
+            take(&at, &position, sizeof position);
+            take(&at, &length, sizeof length);
+            assert_int_equal(position, sink->from + sink->size);
+            take_text(sink, at, length);
+            sink->events++;
             at += length;
         } else {
             assert_int_equal(what, 'E');
-            memcpy(&sink->verdict, at, sizeof sink->verdict);
-            at += sizeof sink->verdict;
+            take(&at, &sink->verdict, sizeof sink->verdict);
             assert_true(last);
         }
     }
+    assert_true(sink->max_batch == 0 || sink->size - before < sink->max_batch + 8);
     sink->writes++;
     return sink->fill_after && --sink->fill_after == 0 ? UMBEL_WRITE_FULL : UMBEL_WRITE_READY;
 }
@@ -252,6 +283,7 @@ static void end_stream(struct bench *bench, struct journal_ref ref, uint32_t ver
 static void attach(struct bench *bench, struct sink *sink, struct journal_ref ref, uint64_t position)
 {
     sink->bench = bench;
+    sink->from = position;
     sink->client = host_client_open(&bench->hosting->api, &codec, bench, sink, "test");
     assert_non_null(sink->client);
     host_reader_begin(bench->hosting, sink->client, 42, ref, position);
@@ -336,6 +368,114 @@ static void a_full_reader_gets_one_merged_rest(void **state)
     bench_close(&bench);
 }
 
+/* Goal: 300 readers who take 100 bytes at a time and have 1,000 before them share what is read back, and are level at the end.  Catches:
+ * reading and encoding for each of them, who then never come up with a fast answer. */
+static void readers_who_fell_behind_together_share_what_is_read_back(void **state)
+{
+    static struct sink sinks[300];
+    char text[1024] = "";
+    struct bench bench;
+    (void)state;
+
+    memset(sinks, 0, sizeof sinks);
+    bench_open(&bench, 1024, 1 << 20);
+    struct journal_ref ref = open_stream(&bench);
+    for (int i = 0; i < 300; i++) {
+        sinks[i].max_batch = 100;
+        sinks[i].variant = (uint32_t)(i % 2);
+        attach(&bench, &sinks[i], ref, 0);
+    }
+    settle(&bench);
+    assert_true(bench.encodes <= 4); /* two variants, two turns: openings are shared as well */
+    bench.encodes = 0;
+    for (int i = 0; i < 50; i++) {
+        char word[21];
+        snprintf(word, sizeof word, "%019d ", i);
+        strcat(text, word);
+        say(&bench, ref, word);
+    }
+    settle(&bench);
+    assert_true(bench.encodes >= 20); /* ten pieces of each variant, and as many again where a turn begins */
+    assert_true(bench.encodes <= 50);
+    bench.encodes = 0;
+    say(&bench, ref, "level");
+    turn(&bench, UINT32_MAX);
+    assert_int_equal(bench.encodes, 2);
+    end_stream(&bench, ref, UMBEL_VERDICT_COMPLETE);
+    settle(&bench);
+    strcat(text, "level");
+    for (int i = 0; i < 300; i++) {
+        expect_text(&sinks[i], text);
+        assert_int_equal(sinks[i].writes, 1 + 10 + 1 + 1);
+        detach(&sinks[i]);
+    }
+    bench_close(&bench);
+}
+
+/* Goal: 600 readers who are behind get their share of a turn that news to 600 others fill.  Catches: a fixed number of them a turn, with
+ * which a late or slow reader of a busy host stays behind for seconds. */
+static void who_is_behind_gets_as_much_of_a_turn_as_who_is_not(void **state)
+{
+    static struct sink level[600], behind[600];
+    struct bench bench;
+    (void)state;
+
+    memset(level, 0, sizeof level);
+    memset(behind, 0, sizeof behind);
+    bench_open(&bench, 1024, 1 << 20);
+    struct journal_ref ref = open_stream(&bench);
+    for (int i = 0; i < 600; i++) {
+        behind[i].fill_after = 1;
+        attach(&bench, &level[i], ref, 0);
+        attach(&bench, &behind[i], ref, 0);
+    }
+    settle(&bench);
+    say(&bench, ref, "missed ");
+    settle(&bench);
+    for (int i = 0; i < 600; i++)
+        host_reader_make_ready(behind[i].reader);
+    say(&bench, ref, "and new");
+    turn(&bench, UINT32_MAX);
+    for (int i = 0; i < 600; i++) {
+        expect_text(&level[i], "missed and new");
+        expect_text(&behind[i], "missed and new");
+    }
+    end_stream(&bench, ref, UMBEL_VERDICT_COMPLETE);
+    settle(&bench);
+    for (int i = 0; i < 600; i++) {
+        detach(&level[i]);
+        detach(&behind[i]);
+    }
+    bench_close(&bench);
+}
+
+/* Goal: one who has had the opening and one who has not stand at the same place, and each is opened once.  Catches: an opening shared by both,
+ * or by none. */
+static void only_who_begins_is_opened(void **state)
+{
+    struct sink old = {.fill_after = 1}, fresh = {0};
+    struct bench bench;
+    (void)state;
+
+    bench_open(&bench, 64, 1 << 20);
+    struct journal_ref ref = open_stream(&bench);
+    attach(&bench, &old, ref, 0);
+    settle(&bench); /* it has had the opening and is full */
+    say(&bench, ref, "text");
+    settle(&bench);
+    attach(&bench, &fresh, ref, 0);
+    host_reader_make_ready(old.reader);
+    end_stream(&bench, ref, UMBEL_VERDICT_COMPLETE);
+    settle(&bench);
+    expect_text(&old, "text");
+    expect_text(&fresh, "text");
+    assert_int_equal(old.opens, 1);
+    assert_int_equal(fresh.opens, 1);
+    detach(&old);
+    detach(&fresh);
+    bench_close(&bench);
+}
+
 /* Goal: resume positions are exact; wrong ones are refused with their own reason.  Catches: off-by-one, half a character. */
 static void resume_positions_are_exact(void **state)
 {
@@ -407,7 +547,8 @@ static void random_histories_lose_and_double_nothing(void **state)
                 struct sink *sink = &sinks[count];
                 sink->variant = rand() % 3 == 0 ? UMBEL_VARIANT_PRIVATE : (uint32_t)(rand() % 2);
                 sink->fill_after = rand() % 3 ? rand() % 5 : 0;
-                sink->max_batch = rand() % 4 == 0 ? 100 : 0;
+                sink->max_batch = rand() % 4 == 0 ? 100 + (uint32_t)(rand() % 2) * 50 : 0;
+                sink->max_text = rand() % 4 == 0 ? 30 + (uint32_t)(rand() % 2) * 30 : 0;
                 sink->flags = rand() % 5 == 0 ? UMBEL_READER_SEPARATE : 0;
                 from[count] = size && rand() % 2 ? (uint64_t)rand() % size : 0;
                 attach(&bench, sink, ref, from[count]);
@@ -429,6 +570,7 @@ static void random_histories_lose_and_double_nothing(void **state)
         settle(&bench);
         for (size_t i = 0; i < count; i++) {
             assert_int_equal(sinks[i].ended, 1);
+            assert_int_equal(sinks[i].opens, 1);
             assert_int_equal(sinks[i].size, size - from[i]);
             assert_memory_equal(sinks[i].text, truth + from[i], sinks[i].size);
             detach(&sinks[i]);
@@ -461,10 +603,11 @@ static void a_reader_of_a_forgotten_stream_is_told(void **state)
     bench_close(&bench);
 }
 
-/* Goal: a reader that asks for it gets each delta apart, in order, late or live.  Catches: merging on the way back or on the shared path. */
+/* Goal: a reader that asks for it gets each delta apart, in order, late or live, whoever stands beside it.  Catches: merging on the way
+ * back or on the shared path, what was merged for another. */
 static void separate_readers_get_each_delta_apart(void **state)
 {
-    struct sink sink = {.flags = UMBEL_READER_SEPARATE, .variant = UMBEL_VARIANT_PRIVATE};
+    struct sink sink = {.flags = UMBEL_READER_SEPARATE, .variant = UMBEL_VARIANT_PRIVATE}, shared = {.flags = UMBEL_READER_SEPARATE}, plain = {0};
     struct bench bench;
     (void)state;
 
@@ -472,18 +615,23 @@ static void separate_readers_get_each_delta_apart(void **state)
     struct journal_ref ref = open_stream(&bench);
     for (int i = 0; i < 50; i++)
         say(&bench, ref, "ab");
+    attach(&bench, &plain, ref, 0);
+    attach(&bench, &shared, ref, 0);
     attach(&bench, &sink, ref, 0);
     settle(&bench);
     for (int i = 0; i < 50; i++)
         say(&bench, ref, "cd");
-    bench.encodes = 0;
     settle(&bench);
-    assert_int_equal(bench.encodes, 50);
+    assert_int_equal(sink.events, 100);
+    assert_int_equal(shared.events, 100);
+    assert_int_equal(plain.events, 2);
     assert_int_equal(sink.size, 200);
     end_stream(&bench, ref, UMBEL_VERDICT_COMPLETE);
     settle(&bench);
     assert_int_equal(sink.ended, 1);
     detach(&sink);
+    detach(&shared);
+    detach(&plain);
     bench_close(&bench);
 }
 
@@ -514,6 +662,9 @@ int main(void)
         cmocka_unit_test(resume_positions_are_exact),                 cmocka_unit_test(random_histories_lose_and_double_nothing),
         cmocka_unit_test(a_reader_of_a_forgotten_stream_is_told),     cmocka_unit_test(answers_end_honestly_when_the_core_is_gone),
         cmocka_unit_test(separate_readers_get_each_delta_apart),
+        cmocka_unit_test(readers_who_fell_behind_together_share_what_is_read_back),
+        cmocka_unit_test(only_who_begins_is_opened),
+        cmocka_unit_test(who_is_behind_gets_as_much_of_a_turn_as_who_is_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
