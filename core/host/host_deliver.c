@@ -6,7 +6,8 @@
 #include "core/host/hosting.h"
 
 #define VARIANTS_MAX 8u   /* of one feed in one turn that share what is new; others have it encoded for each reader */
-#define READ_BACKS_MAX 4u /* places on streams whose bytes are kept for the next reader that stands there */
+#define READ_BACKS_MAX 8u /* places on streams whose bytes are kept for the next reader that stands there */
+#define READ_BACK_KEEP (256u << 10) /* bytes of such a buffer that stay ours after the turn */
 
 /* After its last byte. */
 static void reader_end(struct umbel_reader *reader)
@@ -66,6 +67,7 @@ static void encode_failed(struct umbel_reader *reader)
 struct batch {
     struct batch_variant {
         const struct umbel_codec *codec;
+        const void *self;
         uint32_t variant, max_text;
         int failed;
         struct umbel_out out;
@@ -89,16 +91,19 @@ static const struct umbel_out *batch_bytes(struct batch *batch, struct umbel_rea
     struct hosting *hosting = reader->client->hosting;
     bool shared = reader->options.variant != UMBEL_VARIANT_PRIVATE;
 
-    for (uint32_t i = 0; shared && i < batch->count; i++)
-        if (batch->variants[i].codec == reader->client->codec && batch->variants[i].variant == reader->options.variant &&
-            batch->variants[i].max_text == reader->options.max_text)
-            return batch->variants[i].failed ? NULL : &batch->variants[i].out;
+    for (uint32_t i = 0; shared && i < batch->count; i++) {
+        const struct batch_variant *made = &batch->variants[i];
+        if (made->codec == reader->client->codec && made->self == reader->client->self && made->variant == reader->options.variant &&
+            made->max_text == reader->options.max_text)
+            return made->failed ? NULL : &made->out;
+    }
     if (!shared || batch->count == VARIANTS_MAX) {
         umbel_out_reset(&hosting->encoded);
         return encode_batch(reader, &hosting->encoded) < 0 ? NULL : &hosting->encoded;
     }
     struct batch_variant *fresh = &batch->variants[batch->count++];
     fresh->codec = reader->client->codec;
+    fresh->self = reader->client->self;
     fresh->variant = reader->options.variant;
     fresh->max_text = reader->options.max_text;
     umbel_out_reset(&fresh->out);
@@ -110,13 +115,6 @@ static const struct umbel_out *batch_bytes(struct batch *batch, struct umbel_rea
 static bool separate(const struct umbel_reader *reader)
 {
     return (reader->options.flags & UMBEL_READER_SEPARATE) != 0;
-}
-
-static int read_next(const struct umbel_reader *reader, struct journal_cursor *cursor, size_t room, size_t *ret_size)
-{
-    struct hosting *hosting = reader->feed->hosting;
-
-    return (separate(reader) ? journal_read_entry : journal_read)(&hosting->journal, cursor, hosting->scratch, room, ret_size);
 }
 
 /* A reader that has read back up to the feed's place joins the shared path; one that read ahead waits for the feed to come up. */
@@ -160,7 +158,8 @@ static bool offer(struct umbel_reader *reader, struct batch *batch, uint64_t arr
         encode_failed(reader);
         return true;
     }
-    batch->offered++;
+    if (bytes->size)
+        batch->offered++;
     deliver(reader, bytes, arrival_ns, feed->closed);
     if (reader->dead || reader->ready)
         return true;
@@ -190,11 +189,12 @@ static void flush_feed(struct host_feed *feed, struct batch *batch)
 
 /* ---- reading back ---- */
 
-/* What a reader that is behind gets next.  Everything that the bytes depend on is in the first part: readers that agree in it share them. */
+/* What a reader that is behind gets next.  All that the bytes depend on is its place: readers that agree in it share them. */
 struct read_back {
     struct read_place {
         const struct host_feed *feed; /* NULL: nobody shares it */
         const struct umbel_codec *codec;
+        const void *self;
         uint32_t variant, max_text;
         size_t budget; /* bytes of text */
         uint64_t offset;
@@ -202,13 +202,13 @@ struct read_back {
         bool opened;
     } place;
     struct journal_cursor end;
-    bool last; /* the end of the answer is in it */
+    bool last; /* the end of the answer follows it */
     struct umbel_out out;
 };
 
 /* The newest of this turn: those who fell behind together stand in the queue one behind the other. */
 struct read_backs {
-    struct read_back kept[READ_BACKS_MAX];
+    struct read_back kept[READ_BACKS_MAX], alone;
     uint32_t next;
 };
 
@@ -218,6 +218,7 @@ static struct read_place place_of(const struct umbel_reader *reader)
 
     return (struct read_place){.feed = alone ? NULL : reader->feed,
                                .codec = reader->client->codec,
+                               .self = reader->client->self,
                                .variant = reader->options.variant,
                                .max_text = reader->options.max_text,
                                .budget = max_batch(reader),
@@ -228,11 +229,23 @@ static struct read_place place_of(const struct umbel_reader *reader)
 
 static bool same_place(const struct read_place *a, const struct read_place *b)
 {
-    return a->feed == b->feed && a->codec == b->codec && a->variant == b->variant && a->max_text == b->max_text && a->budget == b->budget &&
-           a->offset == b->offset && a->skip == b->skip && a->opened == b->opened;
+    return a->feed == b->feed && a->codec == b->codec && a->self == b->self && a->variant == b->variant && a->max_text == b->max_text &&
+           a->budget == b->budget && a->offset == b->offset && a->skip == b->skip && a->opened == b->opened;
 }
 
-/* Reads and encodes what follows a reader's place, at most max_batch bytes of text.  0, -ESTALE, or what encoding says. */
+/* The journal's next event at cursor, at most room bytes; one that cannot be cut and is larger comes if it is to be the first. */
+static int read_next(const struct umbel_reader *reader, struct journal_cursor *cursor, size_t room, bool first, size_t *ret_size)
+{
+    struct hosting *hosting = reader->feed->hosting;
+    int (*read)(const struct journal_reader *, struct journal_cursor *, void *, size_t, size_t *) = separate(reader) ? journal_read_entry : journal_read;
+    int kind = read(&hosting->journal, cursor, hosting->scratch, room < hosting->scratch_size ? room : hosting->scratch_size, ret_size);
+
+    if (kind == -EMSGSIZE && first && (*ret_size <= hosting->scratch_size || host_grow_scratch(hosting, *ret_size)))
+        kind = read(&hosting->journal, cursor, hosting->scratch, hosting->scratch_size, ret_size);
+    return kind;
+}
+
+/* Reads and encodes what follows a reader's place, at most max_batch bytes of text.  0, or why the reader has been ended. */
 static int read_back(struct umbel_reader *reader, struct read_back *ret)
 {
     struct host_feed *feed = reader->feed;
@@ -247,85 +260,107 @@ static int read_back(struct umbel_reader *reader, struct read_back *ret)
     while (r == 0 && total < ret->place.budget) {
         uint64_t position = ret->end.text;
         size_t room = ret->place.budget - total < 8 ? 8 : ret->place.budget - total;
-        if (room > hosting->scratch_size)
-            room = hosting->scratch_size;
-        int kind = read_next(reader, &ret->end, room, &size);
-        if (kind == -EMSGSIZE && total == 0 && host_grow_scratch(hosting, size)) /* one entry larger than all the budget goes alone */
-            kind = read_next(reader, &ret->end, hosting->scratch_size, &size);
+        int kind = read_next(reader, &ret->end, room, total == 0, &size);
         if (kind == -EMSGSIZE || kind == 0)
             break;
-        if (kind < 0)
-            return -ESTALE;
+        if (kind < 0) {
+            stats_add(hosting->stats, HOST_STALE, 1);
+            host_reader_lost(reader);
+            return kind;
+        }
         r = host_encode_one(feed, reader, (uint32_t)kind, hosting->scratch, size, position, &ret->out);
         total += size;
     }
     ret->last = feed->closed && ret->end.skip == 0 && ret->end.offset >= feed->cursor.offset;
-    if (r == 0 && ret->last)
-        r = host_encode_ending(feed, reader, &ret->out);
-    stats_add(hosting->stats, HOST_ENCODES, 1);
+    if (ret->out.size)
+        stats_add(hosting->stats, HOST_ENCODES, 1);
+    if (r < 0)
+        encode_failed(reader);
     return r;
 }
 
-/* What this reader gets next, made now or for another one before it.  NULL: there is none, and the reader has been told. */
+/* What this reader gets next, made now or for another one before it.  NULL: there is none, and the reader has been ended. */
 static const struct read_back *take_back(struct umbel_reader *reader, struct read_backs *backs)
 {
     struct read_place place = place_of(reader);
-    int r;
+    struct read_back *fresh = place.feed ? &backs->kept[backs->next % READ_BACKS_MAX] : &backs->alone;
 
     for (uint32_t i = 0; place.feed && i < READ_BACKS_MAX; i++)
         if (same_place(&backs->kept[i].place, &place))
             return &backs->kept[i];
-    struct read_back *fresh = &backs->kept[backs->next++ % READ_BACKS_MAX];
+    if (place.feed)
+        backs->next++;
     fresh->place = place;
-    r = read_back(reader, fresh);
-    if (r == 0)
+    if (read_back(reader, fresh) == 0)
         return fresh;
     fresh->place.feed = NULL;
-    if (r == -ESTALE) {
-        stats_add(reader->feed->hosting->stats, HOST_STALE, 1);
-        host_reader_lost(reader);
-    } else {
-        encode_failed(reader);
-    }
     return NULL;
 }
 
-static void catch_up(struct umbel_reader *reader, struct read_backs *backs)
+/* Its bytes with the end of the answer behind them, which is encoded for each reader: a codec may want to know whose end it has just seen
+ * when it comes to write it. */
+static const struct umbel_out *with_ending(struct umbel_reader *reader, const struct read_back *back)
+{
+    struct umbel_out *out = &reader->feed->hosting->encoded;
+
+    umbel_out_reset(out);
+    umbel_out_put(out, back->out.data, back->out.size);
+    if (host_encode_ending(reader->feed, reader, out) == 0)
+        return out;
+    encode_failed(reader);
+    return NULL;
+}
+
+/* Returns the bytes that were delivered. */
+static size_t catch_up(struct umbel_reader *reader, struct read_backs *backs)
 {
     struct host_feed *feed = reader->feed;
     const struct read_back *back = take_back(reader, backs);
+    const struct umbel_out *out = back && back->last ? with_ending(reader, back) : back ? &back->out : NULL;
 
-    if (!back)
-        return;
+    if (!out)
+        return 0;
     if (reader->opened)
         stats_add(feed->hosting->stats, HOST_CATCHUPS, 1);
     reader->opened = true;
     reader->cursor = back->end;
-    deliver(reader, &back->out, 0, back->last);
+    deliver(reader, out, 0, back->last);
     if (reader->dead || !reader->ready)
-        return;
+        return out->size;
     if (reader->cursor.skip == 0 && reader->cursor.offset == feed->cursor.offset && !feed->news_count && !feed->closed &&
         feed->cursor.skip == 0 && !separate(reader))
         reader->level = true;
     else if (reader->cursor.offset < feed->cursor.offset || reader->cursor.skip || feed->closed)
         host_reader_queue(reader);
     /* else it read ahead of the feed: settle() joins it when the ring has brought the feed up */
+    return out->size;
 }
 
-/* One piece to each of the first so many in the queue. */
+static void forget(struct read_back *back)
+{
+    back->place.feed = NULL; /* until the next turn the journal grows and feeds go */
+    if (back->out.capacity > READ_BACK_KEEP)
+        umbel_out_free(&back->out);
+}
+
+/* So many pieces, each to the first in the queue; and no more bytes than HOSTING_CATCHUP_TURN of them can have. */
 static void catch_ups(struct hosting *hosting, uint32_t count)
 {
     static struct read_backs backs; /* one thread: keeps its buffers from turn to turn */
+    size_t bytes = 0;
 
-    for (uint32_t i = 0; i < READ_BACKS_MAX; i++)
-        backs.kept[i].place.feed = NULL; /* the journal has grown, feeds have gone */
-    for (uint32_t n = 0; n < count && !list_is_empty(&hosting->catchup); n++) {
+    if (list_is_empty(&hosting->catchup))
+        return;
+    for (uint32_t n = 0; n < count && bytes < (size_t)HOSTING_CATCHUP_TURN * HOSTING_TEXT_MAX && !list_is_empty(&hosting->catchup); n++) {
         struct umbel_reader *reader = list_entry(hosting->catchup.next, struct umbel_reader, in_catchup);
         list_remove(&reader->in_catchup);
         reader->queued = false;
         if (!reader->dead && reader->ready && !reader->level)
-            catch_up(reader, &backs);
+            bytes += catch_up(reader, &backs);
     }
+    for (uint32_t i = 0; i < READ_BACKS_MAX; i++)
+        forget(&backs.kept[i]);
+    forget(&backs.alone);
 }
 
 void host_feeds_flush(struct hosting *hosting)

@@ -62,7 +62,7 @@ struct umbel_request {
 #define UMBEL_WRITE_FULL 1  /* taken whole, but no more until reader_ready() */
 /* negative: the client is gone; the host forgets the reader and calls nothing more for it */
 
-/* umbel_reader_options.variant: readers of one stream with equal variants share their encoded bytes */
+/* umbel_reader_options.variant: readers of one stream with equal variants (and sizes below) share their encoded bytes */
 #define UMBEL_VARIANT_PRIVATE 0xffffffffu /* encode is called for this reader alone, with its reader_data */
 
 /* How a reader wants to be served; filled in by umbel_codec.began, zeroed before. */

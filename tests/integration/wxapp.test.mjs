@@ -2,6 +2,7 @@
 // Run: UMBEL_BIN=build/dev/bin node --test tests/integration/wxapp.test.mjs
 import { test, describe, before, after } from 'node:test';
 import assert from 'node:assert/strict';
+import http from 'node:http';
 import net from 'node:net';
 import { EventSource } from 'eventsource';
 import { createParser } from 'eventsource-parser';
@@ -271,6 +272,27 @@ describe('mini-program ways', () => {
     assert.equal(String(cut.frames.at(-1)), TERMINAL);
     assert.match(cut.page.text, /^t0 t1 t2 t3\nThe model service failed/);
     assert.equal(cut.page.toasts.length, 0);
+  });
+
+  // Goal: a tool call that is longer than a mini-program takes at a time passes by.  Method: a service that sends one of 5,000 bytes in a
+  // piece (the mock's are small).  Catches: a client that waits for ever while its host turns at full speed.
+  test('a long tool call does not hold up the text behind it', async () => {
+    const chunk = (delta, finish_reason = null) => `data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', created: 1, model: 'm', choices: [{ index: 0, delta, finish_reason }] })}\n\n`;
+    const call = { index: 0, id: 'call_1', type: 'function', function: { name: 'look', arguments: JSON.stringify({ at: 'x'.repeat(5000) }) } };
+    const service = http.createServer((request, answer) => {
+      answer.writeHead(200, { 'Content-Type': 'text/event-stream' });
+      answer.end(chunk({ role: 'assistant', content: 'Let me look. ' }) + chunk({ tool_calls: [call] }) + chunk({ content: 'There.' }) + chunk({}, 'tool_calls') + 'data: [DONE]\n\n');
+    });
+    await new Promise((resolve) => service.listen(0, '127.0.0.1', resolve));
+    const other = await startStack({ transports: { wx: { plugin: 'http-chunked-wxapp' } }, mock: { url: `http://127.0.0.1:${service.address().port}`, stop() {} }, model: 'm' });
+    try {
+      const { frames } = await ask(other.ports.wx, get(mini({ prompt: 'x' })));
+      assert.equal(contents(frames), 'Let me look. There.');
+      assert.equal(String(frames.at(-1)), TERMINAL);
+    } finally {
+      await other.stop();
+      service.close();
+    }
   });
 
   test('disconnect leaves; with nobody left the model is stopped', async () => {
