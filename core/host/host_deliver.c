@@ -202,7 +202,7 @@ struct read_back {
         bool opened;
     } place;
     struct journal_cursor end;
-    bool last; /* the end of the answer follows it */
+    bool last; /* the end of the answer is in it */
     struct umbel_out out;
 };
 
@@ -210,6 +210,7 @@ struct read_back {
 struct read_backs {
     struct read_back kept[READ_BACKS_MAX], alone;
     uint32_t next;
+    const struct host_feed *ended; /* the one whose end was encoded last: a codec may remember it until it is written */
 };
 
 static struct read_place place_of(const struct umbel_reader *reader)
@@ -272,6 +273,8 @@ static int read_back(struct umbel_reader *reader, struct read_back *ret)
         total += size;
     }
     ret->last = feed->closed && ret->end.skip == 0 && ret->end.offset >= feed->cursor.offset;
+    if (r == 0 && ret->last)
+        r = host_encode_ending(feed, reader, &ret->out);
     if (ret->out.size)
         stats_add(hosting->stats, HOST_ENCODES, 1);
     if (r < 0)
@@ -286,29 +289,18 @@ static const struct read_back *take_back(struct umbel_reader *reader, struct rea
     struct read_back *fresh = place.feed ? &backs->kept[backs->next % READ_BACKS_MAX] : &backs->alone;
 
     for (uint32_t i = 0; place.feed && i < READ_BACKS_MAX; i++)
-        if (same_place(&backs->kept[i].place, &place))
+        if (same_place(&backs->kept[i].place, &place) && (!backs->kept[i].last || backs->ended == place.feed))
             return &backs->kept[i];
     if (place.feed)
         backs->next++;
     fresh->place = place;
-    if (read_back(reader, fresh) == 0)
-        return fresh;
-    fresh->place.feed = NULL;
-    return NULL;
-}
-
-/* Its bytes with the end of the answer behind them, which is encoded for each reader: a codec may want to know whose end it has just seen
- * when it comes to write it. */
-static const struct umbel_out *with_ending(struct umbel_reader *reader, const struct read_back *back)
-{
-    struct umbel_out *out = &reader->feed->hosting->encoded;
-
-    umbel_out_reset(out);
-    umbel_out_put(out, back->out.data, back->out.size);
-    if (host_encode_ending(reader->feed, reader, out) == 0)
-        return out;
-    encode_failed(reader);
-    return NULL;
+    if (read_back(reader, fresh) < 0) {
+        fresh->place.feed = NULL;
+        return NULL;
+    }
+    if (fresh->last)
+        backs->ended = reader->feed;
+    return fresh;
 }
 
 /* Returns the bytes that were delivered. */
@@ -316,24 +308,23 @@ static size_t catch_up(struct umbel_reader *reader, struct read_backs *backs)
 {
     struct host_feed *feed = reader->feed;
     const struct read_back *back = take_back(reader, backs);
-    const struct umbel_out *out = back && back->last ? with_ending(reader, back) : back ? &back->out : NULL;
 
-    if (!out)
+    if (!back)
         return 0;
     if (reader->opened)
         stats_add(feed->hosting->stats, HOST_CATCHUPS, 1);
     reader->opened = true;
     reader->cursor = back->end;
-    deliver(reader, out, 0, back->last);
+    deliver(reader, &back->out, 0, back->last);
     if (reader->dead || !reader->ready)
-        return out->size;
+        return back->out.size;
     if (reader->cursor.skip == 0 && reader->cursor.offset == feed->cursor.offset && !feed->news_count && !feed->closed &&
         feed->cursor.skip == 0 && !separate(reader))
         reader->level = true;
     else if (reader->cursor.offset < feed->cursor.offset || reader->cursor.skip || feed->closed)
         host_reader_queue(reader);
     /* else it read ahead of the feed: settle() joins it when the ring has brought the feed up */
-    return out->size;
+    return back->out.size;
 }
 
 static void forget(struct read_back *back)
@@ -361,6 +352,7 @@ static void catch_ups(struct hosting *hosting, uint32_t count)
     for (uint32_t i = 0; i < READ_BACKS_MAX; i++)
         forget(&backs.kept[i]);
     forget(&backs.alone);
+    backs.ended = NULL;
 }
 
 void host_feeds_flush(struct hosting *hosting)
