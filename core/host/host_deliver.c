@@ -6,6 +6,7 @@
 #include "core/host/hosting.h"
 
 #define VARIANTS_MAX 8u   /* of one feed in one turn that share what is new; others have it encoded for each reader */
+#define ROOM_LEAST 8u     /* bytes that the journal wants to read into: any character fits */
 #define READ_BACKS_MAX 8u /* places on streams whose bytes are kept for the next reader that stands there */
 #define READ_BACK_KEEP (256u << 10) /* bytes of such a buffer that stay ours after the turn */
 
@@ -258,10 +259,14 @@ static int read_back(struct umbel_reader *reader, struct read_back *ret)
     ret->end = reader->cursor;
     if (!reader->opened)
         r = host_encode_open(feed, reader, &ret->out);
-    while (r == 0 && total < ret->place.budget) {
-        uint64_t position = ret->end.text;
-        size_t room = ret->place.budget - total < 8 ? 8 : ret->place.budget - total;
+    while (r == 0 && (total == 0 || ret->place.budget - total >= ROOM_LEAST)) {
+        const struct journal_cursor before = ret->end;
+        size_t room = total || ret->place.budget >= ROOM_LEAST ? ret->place.budget - total : ROOM_LEAST;
         int kind = read_next(reader, &ret->end, room, total == 0, &size);
+        if (kind > 0 && total && separate(reader) && ret->end.skip) { /* it does not fit in: the next piece begins with it, whole */
+            ret->end = before;
+            break;
+        }
         if (kind == -EMSGSIZE || kind == 0)
             break;
         if (kind < 0) {
@@ -269,8 +274,8 @@ static int read_back(struct umbel_reader *reader, struct read_back *ret)
             host_reader_lost(reader);
             return kind;
         }
-        r = host_encode_one(feed, reader, (uint32_t)kind, hosting->scratch, size, position, &ret->out);
-        total += size;
+        r = host_encode_one(feed, reader, (uint32_t)kind, hosting->scratch, size, before.text, &ret->out);
+        total += size < ret->place.budget - total ? size : ret->place.budget - total;
     }
     ret->last = feed->closed && ret->end.skip == 0 && ret->end.offset >= feed->cursor.offset;
     if (r == 0 && ret->last)
@@ -286,16 +291,18 @@ static int read_back(struct umbel_reader *reader, struct read_back *ret)
 static const struct read_back *take_back(struct umbel_reader *reader, struct read_backs *backs)
 {
     struct read_place place = place_of(reader);
-    struct read_back *fresh = place.feed ? &backs->kept[backs->next % READ_BACKS_MAX] : &backs->alone;
+    struct read_back *fresh = place.feed ? NULL : &backs->alone;
 
-    for (uint32_t i = 0; place.feed && i < READ_BACKS_MAX; i++)
-        if (same_place(&backs->kept[i].place, &place) && (!backs->kept[i].last || backs->ended == place.feed))
-            return &backs->kept[i];
-    if (place.feed)
-        backs->next++;
+    for (uint32_t i = 0; !fresh && i < READ_BACKS_MAX; i++)
+        if (same_place(&backs->kept[i].place, &place))
+            fresh = &backs->kept[i];
+    if (fresh && place.feed && (!fresh->last || backs->ended == place.feed))
+        return fresh;
+    if (!fresh)
+        fresh = &backs->kept[backs->next++ % READ_BACKS_MAX];
     fresh->place = place;
     if (read_back(reader, fresh) < 0) {
-        fresh->place.feed = NULL;
+        fresh->place.feed = backs->ended = NULL;
         return NULL;
     }
     if (fresh->last)

@@ -138,6 +138,15 @@ static void add_news(struct host_feed *feed, uint32_t kind, const void *data, si
     feed->news[feed->news_count++] = (struct host_news){kind, feed->bytes.size - size, size, position, arrival_ns};
 }
 
+/* The core is gone, and this is all that it has said. */
+static void fail(struct host_feed *feed)
+{
+    feed->ending = (struct journal_ending){.verdict = UMBEL_VERDICT_FAILED, .error = UMBEL_ERROR_INTERNAL};
+    strcpy(feed->ending.error_text, "The service failed, try again later.");
+    feed->closed = true;
+    mark_dirty(feed);
+}
+
 static void check_closed(struct host_feed *feed)
 {
     struct hosting *hosting = feed->hosting;
@@ -179,6 +188,8 @@ void host_feed_sync(struct host_feed *feed)
         mark_dirty(feed);
     }
     check_closed(feed);
+    if (hosting->failing && !feed->closed)
+        fail(feed);
 }
 
 void host_feed_record(struct hosting *hosting, const struct ring_record *record)
@@ -232,16 +243,9 @@ void host_feed_report_later(struct host_feed *feed)
 
 void host_feeds_fail(struct hosting *hosting)
 {
-    list_for_each(link, spare, &hosting->all_feeds) {
-        struct host_feed *feed = list_entry(link, struct host_feed, in_feeds);
-        host_feed_sync(feed);
-        if (feed->closed || feed->unfinished_sync)
-            continue;
-        feed->ending = (struct journal_ending){.verdict = UMBEL_VERDICT_FAILED, .error = UMBEL_ERROR_INTERNAL};
-        strcpy(feed->ending.error_text, "The service failed, try again later.");
-        feed->closed = true;
-        mark_dirty(feed);
-    }
+    hosting->failing = true;
+    list_for_each(link, spare, &hosting->all_feeds)
+        host_feed_sync(list_entry(link, struct host_feed, in_feeds)); /* of a very long rest the end comes in a later turn */
 }
 
 /* Tells the core how many readers a stream has here: at once when it is the first or the last, else now and then. */

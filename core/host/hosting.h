@@ -171,7 +171,7 @@ struct hosting {
     size_t scratch_size;
     struct umbel_out encoded; /* for one reader alone */
     bool leaving; /* draining by CONTROL_RETIRE: a DRAIN still counts */
-    bool welcomed, draining, drained, core_gone, done;
+    bool welcomed, draining, drained, core_gone, failing, done;
     int exit_status;
     uint64_t drain_until_ns;
     struct {

@@ -70,7 +70,8 @@ struct umbel_reader_options {
     void *reader_data; /* handed to write, ended, and to encode of private readers */
     uint32_t variant;  /* 0.. or UMBEL_VARIANT_PRIVATE */
     uint32_t max_text; /* bytes of answer text in one event at most; 0 = 64 KiB */
-    uint32_t max_batch; /* bytes of answer text in one write at most; 0 = 64 KiB.  To pace a client: answer FULL, be ready() later */
+    uint32_t max_batch; /* bytes of answer text in one write at most; 0 = 64 KiB.  To pace a client: answer FULL, be ready() later.
+                         * A tool call that is longer goes alone. */
     uint32_t flags;     /* UMBEL_READER_* */
 };
 #define UMBEL_READER_SEPARATE 1u /* each delta of the upstream is an event of its own, never merged: dearer, for codecs that look at them */
