@@ -151,15 +151,18 @@ static void check_closed(struct host_feed *feed)
 {
     struct hosting *hosting = feed->hosting;
     uint64_t state, committed;
+    int r = feed->closed ? 0 : journal_stat(&hosting->journal, feed->cursor.ref, &state, &committed);
 
-    if (feed->closed || journal_stat(&hosting->journal, feed->cursor.ref, &state, &committed) < 0 || state != JOURNAL_CLOSED ||
-        feed->cursor.offset < committed)
-        return;
-    if (journal_ending(&hosting->journal, feed->cursor.ref, &feed->ending) == 0) {
-        feed->closed = true;
-        feed->trail.closed_ns = clock_now_ns();
-        mark_dirty(feed);
+    if (r == 0 && !feed->closed && state == JOURNAL_CLOSED && feed->cursor.offset >= committed) {
+        r = journal_ending(&hosting->journal, feed->cursor.ref, &feed->ending);
+        if (r == 0) {
+            feed->closed = true;
+            feed->trail.closed_ns = clock_now_ns();
+            mark_dirty(feed);
+        }
     }
+    if (r < 0) /* it ended and was forgotten since we have read its last text: nobody will say so again */
+        feed_stale(feed);
 }
 
 void host_feed_sync(struct host_feed *feed)
