@@ -341,7 +341,7 @@ static void forget(struct read_back *back)
         umbel_out_free(&back->out);
 }
 
-/* So many pieces, each to the first in the queue; and no more bytes than HOSTING_CATCHUP_TURN of them can have. */
+/* So many pieces, each to the first in the queue, who may come again; none after as many bytes as HOSTING_CATCHUP_TURN of the largest texts have. */
 static void catch_ups(struct hosting *hosting, uint32_t count)
 {
     static struct read_backs backs; /* one thread: keeps its buffers from turn to turn */

@@ -694,6 +694,48 @@ static void a_reader_of_a_forgotten_stream_is_told(void **state)
     bench_close(&bench);
 }
 
+/* The stream whose memory is taken away before the host hears how it stands; the linker puts this between. */
+static struct {
+    struct bench *bench;
+    struct journal_ref ref;
+} forgotten;
+int __real_journal_stat(const struct journal_reader *reader, struct journal_ref ref, uint64_t *ret_state, uint64_t *ret_committed);
+int __wrap_journal_stat(const struct journal_reader *reader, struct journal_ref ref, uint64_t *ret_state, uint64_t *ret_committed);
+
+int __wrap_journal_stat(const struct journal_reader *reader, struct journal_ref ref, uint64_t *ret_state, uint64_t *ret_committed)
+{
+    if (forgotten.bench)
+        journal_evict(bus_journal(forgotten.bench->bus), forgotten.ref);
+    forgotten.bench = NULL;
+    return __real_journal_stat(reader, ref, ret_state, ret_committed);
+}
+
+/* Goal: the same for a stream that is forgotten between the host's reading of its last text and its question whether that was all.
+ * Catches: a reader that waits for ever, because nobody speaks of that stream again. */
+static void a_reader_of_a_stream_forgotten_at_its_end_is_told(void **state)
+{
+    struct sink sink = {0};
+    struct bench bench;
+    (void)state;
+
+    bench_open(&bench, 64, 1 << 20);
+    struct journal_ref ref = open_stream(&bench);
+    attach(&bench, &sink, ref, 0);
+    settle(&bench);
+    say(&bench, ref, "text");
+    settle(&bench);
+    end_stream(&bench, ref, UMBEL_VERDICT_COMPLETE);
+    forgotten.bench = &bench;
+    forgotten.ref = ref;
+    settle(&bench);
+    assert_null(forgotten.bench);
+    expect_text(&sink, "text");
+    assert_int_equal(sink.ended, 1);
+    assert_int_equal(sink.verdict, 0);
+    detach(&sink);
+    bench_close(&bench);
+}
+
 /* Goal: a reader that asks for it gets each delta apart, in order, late or live, whoever stands beside it.  Catches: merging on the way
  * back or on the shared path, what was merged for another. */
 static void separate_readers_get_each_delta_apart(void **state)
@@ -795,6 +837,7 @@ int main(void)
         cmocka_unit_test(separate_readers_get_each_delta_apart),
         cmocka_unit_test(readers_who_fell_behind_together_share_what_is_read_back),
         cmocka_unit_test(only_who_begins_is_opened),
+        cmocka_unit_test(a_reader_of_a_stream_forgotten_at_its_end_is_told),
         cmocka_unit_test(a_piece_ends_where_the_next_one_does_not_fit),
         cmocka_unit_test(a_long_tool_call_goes_alone),
         cmocka_unit_test(readers_of_two_streams_share_nothing),
