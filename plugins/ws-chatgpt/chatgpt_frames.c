@@ -7,6 +7,15 @@
 #include "chatgpt_request.h"
 #include "chatgpt_segment.h"
 
+/* The end of every frame.  id: NULL, or the stream of which it is told. */
+static void put_tail(const char *id, size_t begin, struct umbel_out *out)
+{
+    if (id)
+        umbel_out_printf(out, ", \"id\": \"%s\"", id);
+    umbel_out_text(out, "}}");
+    umbel_ws_frame_end(out, begin);
+}
+
 void chatgpt_frame(const struct chatgpt_task *task, uint64_t now_ns, const char *finish, const char *text, size_t size, const char *id,
                    struct umbel_out *out)
 {
@@ -18,20 +27,17 @@ void chatgpt_frame(const struct chatgpt_task *task, uint64_t now_ns, const char 
                      "\"contents\": ",
                      task->seq, (unsigned long long)(hundredths / 100), (unsigned)(hundredths % 100), finish);
     umbel_out_json(out, text, size);
-    if (id)
-        umbel_out_printf(out, ", \"id\": \"%s\"", id);
-    umbel_out_text(out, "}}");
-    umbel_ws_frame_end(out, begin);
+    put_tail(id, begin, out);
 }
 
-void chatgpt_error(int code, const char *message, const char *seq, struct umbel_out *out)
+void chatgpt_error(int code, const char *message, const char *seq, const char *id, struct umbel_out *out)
 {
     size_t begin = umbel_ws_frame_begin(out);
 
     umbel_out_printf(out, "{\"code\": %d, \"msg\": ", code);
     umbel_out_json(out, message, strlen(message));
-    umbel_out_printf(out, ", \"seq\": %s, \"data\": {\"consume_time\": \"0.00\", \"finish_reason\": \"stop\", \"contents\": \"\"}}", seq);
-    umbel_ws_frame_end(out, begin);
+    umbel_out_printf(out, ", \"seq\": %s, \"data\": {\"consume_time\": \"0.00\", \"finish_reason\": \"stop\", \"contents\": \"\"", seq);
+    put_tail(id, begin, out);
 }
 
 const char *chatgpt_words(uint32_t error, const char *what)
@@ -74,37 +80,38 @@ static void put_text(struct chatgpt_task *task, uint64_t now_ns, const char *id,
         flush(task, now_ns, id, out);
 }
 
+/* The one terminal of an answer that did not fail. */
+static void put_terminal(struct chatgpt_task *task, uint64_t now_ns, const char *id, struct umbel_out *out)
+{
+    chatgpt_frame(task, now_ns, task->finish == UMBEL_FINISH_LENGTH ? "\"length\"" : "\"stop\"", task->text.size ? task->text.data : "",
+                  task->text.size, id, out);
+    umbel_out_reset(&task->text);
+    if (task->double_stop)
+        chatgpt_frame(task, now_ns, "\"stop\"", "", 0, id, out);
+}
+
 void chatgpt_encode(struct chatgpt_task *task, uint64_t now_ns, const struct umbel_stream *stream, const struct umbel_event *event,
                     struct umbel_out *out)
 {
     const char *id = task->extended ? stream->id : NULL;
 
     switch (event->kind) {
-    case UMBEL_EVENT_OPEN:
-        task->ended = 0; /* a watcher's task serves one answer after the other */
-        return;
     case UMBEL_EVENT_TEXT:
-        if (event->size && !task->ended)
+        if (event->size)
             put_text(task, now_ns, id, event, out);
         return;
     case UMBEL_EVENT_FINISH:
-        if (event->code == UMBEL_FINISH_LENGTH)
-            task->ended = 2; /* the reason of the terminal, which CLOSED sends */
+        task->finish = event->code;
         return;
     case UMBEL_EVENT_ERROR:
         flush(task, now_ns, id, out);
         chatgpt_error(CHATGPT_OTHER, chatgpt_words(event->code == UMBEL_ERROR_AUTH ? UMBEL_ERROR_UPSTREAM : event->code, ""),
-                      task->error_seq, out);
-        task->ended = 1;
+                      task->error_seq, id, out);
         return;
     case UMBEL_EVENT_CLOSED:
-        if (task->ended != 1) {
-            chatgpt_frame(task, now_ns, task->ended == 2 ? "\"length\"" : "\"stop\"", task->text.size ? task->text.data : "",
-                          task->text.size, id, out);
-            umbel_out_reset(&task->text);
-            if (task->double_stop)
-                chatgpt_frame(task, now_ns, "\"stop\"", "", 0, id, out);
-        }
+        if (event->code != UMBEL_VERDICT_FAILED && event->code != UMBEL_VERDICT_TRUNCATED) /* these have ended by their ERROR */
+            put_terminal(task, now_ns, id, out);
+        task->finish = 0;
         return;
     default:
         return;

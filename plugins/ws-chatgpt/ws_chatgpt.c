@@ -75,7 +75,7 @@ static struct chatgpt_task *task_make(const struct chatgpt *self, const struct c
 static void say_error(struct chatgpt *self, struct umbel_ws_client *client, int code, const char *why, const char *seq)
 {
     umbel_out_reset(&self->out);
-    chatgpt_error(code, why, seq, &self->out);
+    chatgpt_error(code, why, seq, NULL, &self->out);
     umbel_ws_say(client, &self->out);
 }
 
@@ -250,7 +250,8 @@ static void on_refused(void *self, struct umbel_ws_client *client, void *data, u
 
     (void)self, (void)client;
     chatgpt_error(error == UMBEL_ERROR_POSITION ? CHATGPT_PARAM : CHATGPT_OTHER,
-                  error == UMBEL_ERROR_POSITION ? "param resume error" : chatgpt_words(error, text), task ? task->error_seq : "null", out);
+                  error == UMBEL_ERROR_POSITION ? "param resume error" : chatgpt_words(error, text), task ? task->error_seq : "null", NULL,
+                  out);
 }
 
 static void on_answered(void *self, struct umbel_ws_client *client, void *data)

@@ -19,6 +19,7 @@ import { makeWx, loadModule } from './wx_shim.mjs';
 const require = createRequire(import.meta.url);
 console.log = () => {}; // the Bmob SDK talks, and standard output is the test runner's
 const MODEL = 'guide:text=mixed:tokens=300:pace=6:seed=3';
+const FAILS = 'fails:text=mixed:tokens=300:pace=6:seed=5:errorat=30';
 const QUESTION = 'Which tea for rain?';
 let stack, router, dir, ran = new Set();
 
@@ -61,7 +62,7 @@ before(async () => {
       api: { plugin: 'openai-api' },
     },
     model: MODEL,
-    upstream: { models: [MODEL, 'demo-1'] },
+    upstream: { models: [MODEL, FAILS, 'demo-1'] },
     app: { on_orphan: 'finish' },
   });
   router = await startRouter([['/chat/stream', stack.ports.wx], ['/v1/', stack.ports.api], ['/1/ai', stack.ports.bmob], ['/cgws', stack.ports.cgws]]);
@@ -368,6 +369,52 @@ describe('chatgpt-websocket', () => {
     assert.equal(d.error.code, 129002);
     ai.close();
     other.close();
+  });
+
+  test('a watch of three answers at once: two whole, though the third fails', async () => {
+    const { connect } = await modules('chatgpt-websocket', 'umbel-chatgpt.mjs');
+    const address = `ws://127.0.0.1:${router.port}/cgws?token=${KEY}`, ai = connect(address), screen = connect(address), name = session();
+    const shown = new Map(), ends = [];
+    let grows = true;
+    screen.watch(name, {
+      onText: (text, piece, id) => {
+        grows &&= text === (shown.get(id) ?? '') + piece;
+        shown.set(id, text);
+      },
+      onDone: (text, reason, id) => ends.push([id, text, reason]),
+      onError: ({ code, id }) => ends.push([id, shown.get(id), code]),
+    });
+    const a = listener(), b = listener();
+    const first = ai.ask(QUESTION, { session: name, ...a.on }), second = ai.ask('And for snow?', { session: name, ...b.on });
+    await Promise.all([a.some(), b.some()]);
+    const failing = new BmobClient().connect(`ws://127.0.0.1:${stack.ports.bmob}/1/ai/${KEY}`, { messages: [{ role: 'user', content: 'fog' }], session: name, model: FAILS });
+    const { id: failed } = await until('the failing one', () => failing.done && failing);
+    failing.leave();
+    assert.ok(!a.ended && !b.ended, 'three ran at once');
+    await Promise.all([a.end(), b.end()]);
+    await until('three ends', () => ends.length === 3);
+    assert.deepEqual(ends[0], [failed, shown.get(failed), 129003]);
+    const whole = new Map([[first.id, await truth()], [second.id, await truth('And for snow?')]]);
+    for (const [id, text, reason] of ends.slice(1)) assert.deepEqual([text, reason], [whole.get(id), 'stop']);
+    assert.ok(shown.get(failed) && (await stack.mock.text(FAILS, 'fog')).startsWith(shown.get(failed)));
+    assert.ok(grows);
+    ai.close();
+    screen.close();
+  });
+
+  test('the service hears how long an answer may be', async () => {
+    const { connect } = await modules('chatgpt-websocket', 'umbel-chatgpt.mjs');
+    const said = 'said:text=request:pace=0', other = await startStack({ transports: { cgws: { plugin: 'ws-chatgpt' } }, model: said, upstream: { models: [said] } });
+    const ai = connect(`ws://127.0.0.1:${other.ports.cgws}/?token=${KEY}`);
+    try {
+      const heard = listener();
+      ai.ask(QUESTION, heard.on);
+      await heard.end();
+      assert.equal(JSON.parse(heard.text).max_tokens, 4097);
+    } finally {
+      ai.close();
+      await other.stop();
+    }
   });
 
   test('the short program', async () => {

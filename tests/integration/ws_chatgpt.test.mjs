@@ -5,16 +5,21 @@ import WebSocket from 'ws';
 import { startStack, until } from './support.mjs';
 
 const MODEL = 'cg:text=mixed:tokens=60:pace=2';
+const LONG = 'long:text=mixed:tokens=150:pace=10:seed=2';
+const LENGTH = 'length:text=mixed:tokens=40:pace=10:seed=3:finish=length';
+const FAILS = 'fails:text=mixed:tokens=300:pace=10:seed=4:errorat=40';
+const SAID = 'said:text=request:pace=0';
+const OTHERS = [LONG, LENGTH, FAILS, SAID];
 let stack;
 before(async () => {
   stack = await startStack({
     transports: {
       cgws: { plugin: 'ws-chatgpt', anonymous_app: 'shop' },
-      multi: { plugin: 'ws-chatgpt', anonymous_app: 'shop', max_in_flight: 4, davinci_double_stop: true },
+      multi: { plugin: 'ws-chatgpt', anonymous_app: 'shop', max_in_flight: 4, davinci_double_stop: true, models: ['gpt-3.5-turbo', 'text-davinci-003', ...OTHERS] },
       keyed: { plugin: 'ws-chatgpt' },
     },
     model: MODEL,
-    upstream: { models: [MODEL] }, // the names requests say are wishes: the app's model answers
+    upstream: { models: [MODEL, ...OTHERS] }, // other names that requests say are wishes: the app's model answers
   });
 });
 after(() => stack?.stop());
@@ -136,6 +141,82 @@ test('session, watch, resume, cancel', async () => {
   assert.equal(frames.at(-1).data.finish_reason, 'stop');
   watcher.ws.terminate();
   asker.ws.terminate();
+});
+
+/** What a watcher's frames say of each answer: its text, and its ends as "code reason". */
+function answers(frames) {
+  const all = {};
+  for (const { code, data } of frames) {
+    const answer = (all[data.id] ??= { text: '', ends: [] });
+    answer.text += data.contents;
+    if (data.finish_reason !== null) answer.ends.push(`${code} ${data.finish_reason}`);
+  }
+  return all;
+}
+
+// Goal: a watcher of two answers at once gets both, each whole and with its own end, also when one of them ends otherwise than the other.  Catches: what belongs
+// to one answer kept for the whole watch: the rest of the other one and its end were lost, or it ended with the reason of the first.
+for (const [how, model, end] of [['by length', LENGTH, '0 length'], ['by a failure of the service', FAILS, '129003 stop']])
+  test(`two answers at once, the first ends ${how}: a watcher gets both whole`, async () => {
+    const watcher = new Client(stack.ports.multi), asker = new Client(stack.ports.multi);
+    await Promise.all([watcher.opened, asker.opened]);
+    const session = `two ${how}`;
+    watcher.ask('w', { session, watch: true });
+    asker.ask('long', { ...question('snow'), session, model: LONG });
+    asker.ask('short', { ...question('rain'), session, model });
+    await Promise.all([asker.end('short'), asker.end('long')]);
+    const long = asker.of('long')[0].data.id, short = asker.of('short')[0].data.id;
+    // The next answer comes after all that a watch of this socket gets of those before it.
+    asker.ask('last', { ...question('fog'), session, model: LENGTH });
+    await asker.end('last');
+    const last = asker.of('last')[0].data.id;
+    await until('the end of the last', () => watcher.frames.some(({ data }) => data.id === last && data.finish_reason !== null));
+    assert.deepEqual(answers(watcher.of('w')), {
+      [long]: { text: await stack.mock.text(LONG, 'snow'), ends: ['0 stop'] },
+      [short]: { text: asker.text('short'), ends: [end] },
+      [last]: { text: await stack.mock.text(LENGTH, 'fog'), ends: ['0 length'] },
+    });
+    const whole = await stack.mock.text(model, 'rain');
+    assert.ok(asker.text('short') && whole.startsWith(asker.text('short')));
+    const ended = watcher.frames.findIndex(({ data }) => data.id === short && data.finish_reason !== null);
+    assert.ok(watcher.frames.slice(0, ended).some(({ data }) => data.id === long) && watcher.frames.slice(ended).some(({ data }) => data.id === long && data.contents), 'they ran at once');
+    watcher.ws.terminate();
+    asker.ws.terminate();
+  });
+
+// Goal: frames that end a failed answer carry its id exactly if the request wants ids.  Catches: clients of the original that get a member they do not know.
+test('a failed answer: its last frame has the id only if the others have it', async () => {
+  const client = new Client(stack.ports.multi);
+  await client.opened;
+  client.ask('plain', { ...question('x'), model: FAILS });
+  client.ask('own', { ...question('x'), model: FAILS, session: 'fails' });
+  await Promise.all([client.end('plain'), client.end('own')]);
+  const text = '"code": 129003, "msg": "The model service failed, try again later.", "seq": ';
+  const error = (seq) => client.raw.find((frame) => frame.startsWith(`{${text}"${seq}"`));
+  assert.equal(error('plain'), `{${text}"plain", "data": {"consume_time": "0.00", "finish_reason": "stop", "contents": ""}}`);
+  assert.equal(error('own'), `{${text}"own", "data": {"consume_time": "0.00", "finish_reason": "stop", "contents": "", "id": "${client.of('own')[0].data.id}"}}`);
+  client.ws.terminate();
+});
+
+test('openai_parameter: two fixed values go to the service, or all that the request says', async () => {
+  const client = new Client(stack.ports.multi);
+  await client.opened;
+  const sent = async (seq, more) => {
+    client.ask(seq, { ...question('x'), model: SAID, ...more });
+    await client.end(seq);
+    const { model, messages, stream, stream_options, ...parameters } = JSON.parse(client.text(seq));
+    assert.equal(model, SAID);
+    return parameters;
+  };
+  const own = { max_tokens: 4097, temperature: 0.7, top_p: 0.5, frequency_penalty: 1, presence_penalty: 2, stop: ['End'] };
+  const fixed = { temperature: 0, max_tokens: 500 };
+  assert.deepEqual(await sent('nothing', {}), fixed);
+  assert.deepEqual(await sent('without', own), fixed);
+  assert.deepEqual(await sent('true', { ...own, openai_parameter: true }), fixed);
+  assert.deepEqual(await sent('false', { ...own, openai_parameter: false }), own);
+  assert.deepEqual(await sent('one', { max_tokens: 4097, openai_parameter: false }),
+    { max_tokens: 4097, temperature: 0, top_p: 1, frequency_penalty: 0, presence_penalty: 0, stop: ['Human:'] });
+  client.ws.terminate();
 });
 
 test('without anonymous_app a key is wanted', async () => {
