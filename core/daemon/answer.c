@@ -25,7 +25,6 @@
 struct answer_table {
     struct daemon *daemon;
     struct list live, ended; /* ended: oldest first */
-    uint64_t last_open_ns;
     uint32_t live_count;
     struct answer **by_slot; /* journal slot -> answer */
     uint32_t slots;
@@ -407,15 +406,6 @@ static const char *choose_model(const struct daemon_app *app, const struct answe
     return question->flags & UMBEL_REQUEST_MODEL_HINT ? app->config->model : NULL;
 }
 
-/* Strictly rising: by it hosts tell which streams they have not seen yet. */
-static uint64_t next_open_ns(struct answer_table *table)
-{
-    uint64_t now_ns = clock_now_ns();
-
-    table->last_open_ns = now_ns > table->last_open_ns ? now_ns : table->last_open_ns + 1;
-    return table->last_open_ns;
-}
-
 static void fill_row(struct answer *answer, const struct answer_question *question, const char *model)
 {
     const struct daemon_app *app = &answer->daemon->apps[answer->app];
@@ -572,7 +562,8 @@ uint32_t answer_ask(struct daemon *daemon, const struct answer_question *questio
         log_line(LOG_WARN, answer->id, "no memory to continue it should its upstream fail");
     answer->upstream = upstream_name(group_call_member(answer->call)->upstream);
     answer_stats_choose(daemon->stats, answer->upstream, &answer->figures);
-    identity.opened_ns = next_open_ns(daemon->answers);
+    identity.opened_ns = clock_now_ns();
+    identity.asker = question->asker;
     copy_word(identity.app, sizeof identity.app, app->config->name, strlen(app->config->name));
     copy_word(identity.model, sizeof identity.model, model, strlen(model));
     copy_word(identity.session, sizeof identity.session, question->session, strlen(question->session));

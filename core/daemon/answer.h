@@ -36,6 +36,7 @@ struct answer_question {
     struct span messages; /* JSON */
     struct span parameters; /* JSON or empty */
     const char *transport; /* who asks, for lists */
+    uint64_t asker;        /* the question's number on its host's channel; 0: the core itself asks */
     uint32_t key;          /* which key or user of the app, 0: none; key_name: fit for logs, "" = none */
     const char *key_name;
     const struct policy_limits *key_limits; /* of this key or user; NULL: the app's key_limits */

@@ -197,7 +197,8 @@ static void name_key(const struct daemon *daemon, uint64_t grant, struct answer_
 static int on_ask(struct daemon_host *h, uint64_t tag, struct control_in *in)
 {
     char session[CONTROL_TEXT_MAX + 1], model[CONTROL_TEXT_MAX + 1];
-    struct answer_question question = {.session = session, .model = model, .transport = h->transport->config->name, .key_name = ""};
+    struct answer_question question = {
+        .session = session, .model = model, .transport = h->transport->config->name, .asker = tag, .key_name = ""};
 
     uint64_t grant = control_get(in);
     question.flags = (uint32_t)control_get(in);

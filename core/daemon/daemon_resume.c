@@ -17,6 +17,16 @@ struct host_resume {
     uint64_t tag;
 };
 
+/* From here until the host's own report it counts a reader: an answer that somebody comes back to is neither given up nor forgotten. */
+static void began(struct daemon_host *h, uint64_t tag, struct answer *answer)
+{
+    if (!answer_has_readers(answer, h->number)) {
+        answer_set_readers(answer, h->number, 1);
+        answer_read_by(answer, h->transport->config->name);
+    }
+    daemon_frames_began(h, tag, 0, answer->ref, "");
+}
+
 static void revived(void *owner, uint32_t error, struct answer *answer, const char *text)
 {
     struct host_resume *resume = owner;
@@ -26,7 +36,10 @@ static void revived(void *owner, uint32_t error, struct answer *answer, const ch
     list_remove(&resume->link);
     h->resume_count--;
     free(resume);
-    daemon_frames_began(h, tag, error, error ? (struct journal_ref){0, 0} : answer->ref, text);
+    if (error)
+        daemon_frames_began(h, tag, error, (struct journal_ref){0, 0}, text);
+    else
+        began(h, tag, answer);
 }
 
 static void look_for(struct daemon_host *h, uint64_t tag, uint32_t app, const char *id)
@@ -63,7 +76,7 @@ int daemon_resume(struct daemon_host *h, uint64_t tag, struct control_in *in)
     }
     answer = answer_find(h->daemon->answers, (int)app, id);
     if (answer)
-        daemon_frames_began(h, tag, 0, answer->ref, "");
+        began(h, tag, answer);
     else
         look_for(h, tag, app, id);
     return 0;

@@ -65,7 +65,9 @@ struct host_request *host_request_new(struct hosting *hosting, enum host_request
 
     if (!request)
         return NULL;
-    *request = (struct host_request){.number = ++hosting->next_request, .kind = kind, .client = client, .tag = tag};
+    if (++hosting->next_request == 0)
+        hosting->next_request = 1; /* 0 is nobody's */
+    *request = (struct host_request){.number = hosting->next_request, .kind = kind, .client = client, .tag = tag};
     list_append(&client->requests, &request->in_client);
     struct host_request **bucket = &hosting->requests[request->number % HOSTING_REQUEST_BUCKETS];
     request->next = *bucket;
@@ -196,7 +198,7 @@ static void on_authed(struct hosting *hosting, struct host_request *request, str
     client->codec->authorized(client->data, error, text);
 }
 
-/* The core counts one reader here for who asked: make sure that it hears what is true. */
+/* The core counts one reader here for who asked or comes back: make sure that it hears what is true. */
 static void disown(struct hosting *hosting, struct journal_ref ref)
 {
     struct host_feed *feed = host_feed_get(hosting, ref);
@@ -208,53 +210,30 @@ static void disown(struct hosting *hosting, struct journal_ref ref)
     }
 }
 
-/* An answer of this session may have begun while the client was asking: its watches were held back until now. */
-void host_look_again(struct umbel_client *client)
-{
-    struct hosting *hosting = client->hosting;
-
-    list_for_each(link, spare, &client->watches) {
-        struct host_watch *watch = list_entry(link, struct host_watch, in_client);
-        struct host_request *request = host_request_new(hosting, HOST_REQUEST_WATCH, client, watch->tag);
-        if (!request)
-            return;
-        struct control_out *out = host_channel_begin(hosting, CONTROL_WATCH, request->number);
-        control_put(out, client->grant);
-        control_put_text(out, watch->session, strlen(watch->session));
-        if (host_channel_send(hosting) < 0)
-            host_request_free(hosting, request);
-    }
-}
-
 static void on_began(struct hosting *hosting, struct host_request *request, struct control_in *in)
 {
     struct umbel_client *client = request->client;
-    bool asked = request->kind == HOST_REQUEST_ASK;
     char text[WHY_MAX];
 
     uint32_t error = (uint32_t)control_get(in);
     struct journal_ref ref = {.slot = (uint32_t)control_get(in)};
     ref.generation = (uint32_t)control_get(in);
     control_get_string(in, text, sizeof text);
-    if (!error && asked)
-        disown(hosting, ref); /* the core counted one reader for the asker: what is true is reported in any case */
+    if (!error)
+        disown(hosting, ref); /* the core counts one reader for who asked or comes back: what is true is reported in any case */
     if (!client)
         return;
     list_remove(&request->in_client); /* done with, whatever the plugin does in its callback */
     request->client = NULL;
-    client->pending_asks -= asked;
     if (error)
         client->codec->refused(client->data, request->tag, error, text);
     else
         host_reader_begin(hosting, client, request->tag, ref, request->position);
-    if (asked && !client->dead && client->pending_asks == 0)
-        host_look_again(client);
 }
 
-static void on_watched(struct hosting *hosting, struct host_request *request, struct control_in *in)
+static void on_watched(struct host_request *request, struct control_in *in)
 {
     struct umbel_client *client = request->client;
-
     char text[CONTROL_TEXT_MAX + 1];
 
     uint32_t error = (uint32_t)control_get(in);
@@ -266,7 +245,7 @@ static void on_watched(struct hosting *hosting, struct host_request *request, st
         struct journal_ref ref = {.slot = (uint32_t)control_get(in)};
         ref.generation = (uint32_t)control_get(in);
         if (request->client)
-            host_watch_open(hosting, ref); /* for every watcher of that session: those that have it already are passed over */
+            host_watch_runs(client, request->tag, ref);
     }
 }
 
@@ -284,7 +263,7 @@ static int on_answer(struct hosting *hosting, uint32_t type, uint64_t tag, struc
         on_began(hosting, request, in);
         break;
     case CONTROL_WATCHED:
-        on_watched(hosting, request, in);
+        on_watched(request, in);
         break;
     default: /* STOPPED */
         if (control_get(in) && request->client && request->tag)
@@ -392,6 +371,7 @@ static void channel_readable(struct bufferevent *channel, void *owner)
     struct evbuffer *input = bufferevent_get_input(channel);
     size_t size;
 
+    host_feeds_take(hosting, hosting->ring.mask + 1); /* what was published before these frames were sent is handled before them */
     while ((size = evbuffer_get_contiguous_space(input)) > 0) {
         int r = control_feed(&hosting->parser, (const char *)evbuffer_pullup(input, (ev_ssize_t)size), size, frame, hosting);
         evbuffer_drain(input, size);

@@ -37,39 +37,6 @@ struct umbel_client *host_client_open(const struct umbel_host *host, const struc
     return client;
 }
 
-static uint32_t watch_bucket(const char *app, const char *session)
-{
-    uint32_t hash = 2166136261u;
-
-    for (; *app; app++)
-        hash = (hash ^ (unsigned char)*app) * 16777619u;
-    for (; *session; session++)
-        hash = (hash ^ (unsigned char)*session) * 16777619u;
-    return hash % HOSTING_WATCH_BUCKETS;
-}
-
-/* While anybody watches, each new stream is worth a look; else only the streams with readers here. */
-static void watch_interest(struct hosting *hosting)
-{
-    ring_wake_interest_all(hosting->page, hosting->watch_count > 0);
-    for (uint32_t bit = 0; hosting->watch_count == 0 && bit < 64 * RING_INTEREST_WORDS; bit++)
-        if (hosting->interest_uses[bit])
-            ring_wake_interest(hosting->page, bit, true);
-}
-
-static void watch_kill(struct host_watch *watch)
-{
-    struct hosting *hosting = watch->client->hosting;
-
-    if (watch->dead)
-        return;
-    watch->dead = true;
-    list_remove(&watch->in_client);
-    list_append(&hosting->dead_watches, &watch->in_client);
-    if (--hosting->watch_count == 0)
-        watch_interest(hosting);
-}
-
 void host_leave_grant(struct hosting *hosting, uint64_t grant)
 {
     if (!(grant & CONTROL_GRANT_HELD))
@@ -88,8 +55,7 @@ void host_client_close(struct umbel_client *client)
     client->dead = true;
     list_for_each(link, spare, &client->readers)
         host_reader_kill(list_entry(link, struct umbel_reader, in_client));
-    list_for_each(watch_link, watch_spare, &client->watches)
-        watch_kill(list_entry(watch_link, struct host_watch, in_client));
+    host_watch_leave(client);
     list_for_each(request_link, request_spare, &client->requests) {
         list_entry(request_link, struct host_request, in_client)->client = NULL;
         list_remove(request_link);
@@ -194,112 +160,10 @@ int host_ask(struct umbel_client *client, uint64_t tag, const struct umbel_reque
     r = send_request(hosting, pending);
     if (r < 0)
         return r;
-    client->pending_asks++;
     client->questions++;
     client->row_dirty = true;
     stats_add(hosting->stats, HOST_QUESTIONS, 1);
     return 0;
-}
-
-int host_watch(struct umbel_client *client, uint64_t tag, const char *session)
-{
-    struct hosting *hosting = client->hosting;
-    int r = check_asker(client, session);
-
-    if (r < 0)
-        return r;
-    if (strlen(session) >= JOURNAL_SESSION_MAX)
-        return -EMSGSIZE;
-    struct host_request *request = host_request_new(hosting, HOST_REQUEST_WATCH, client, tag);
-    struct host_watch *watch = calloc(1, sizeof *watch);
-    if (!request || !watch) {
-        if (request)
-            host_request_free(hosting, request);
-        free(watch);
-        return -ENOMEM;
-    }
-    *watch = (struct host_watch){.client = client, .tag = tag, .begun_ns = clock_now_ns()};
-    strcpy(watch->session, session); /* fits: its length was checked above */
-    uint32_t bucket = watch_bucket(client->app, session);
-    watch->next = hosting->watches[bucket];
-    hosting->watches[bucket] = watch;
-    list_append(&client->watches, &watch->in_client);
-    if (hosting->watch_count++ == 0)
-        watch_interest(hosting); /* from here on no new stream is missed; the core's answer names those that run already */
-    struct control_out *out = host_channel_begin(hosting, CONTROL_WATCH, request->number);
-    control_put(out, client->grant);
-    put_string(out, session);
-    r = send_request(hosting, request);
-    if (r < 0)
-        watch_kill(watch);
-    return r;
-}
-
-void host_unwatch(struct umbel_client *client, uint64_t tag)
-{
-    list_for_each(link, spare, &client->watches) {
-        struct host_watch *watch = list_entry(link, struct host_watch, in_client);
-        if (watch->tag == tag)
-            watch_kill(watch);
-    }
-}
-
-static bool reads_already(const struct umbel_client *client, struct journal_ref ref)
-{
-    list_for_each(link, spare, &client->readers) {
-        const struct journal_ref *has = &list_entry(link, struct umbel_reader, in_client)->feed->cursor.ref;
-        if (has->slot == ref.slot && has->generation == ref.generation)
-            return true;
-    }
-    return false;
-}
-
-static void watch_open_in(struct hosting *hosting, const struct journal_identity *identity, const char *session, struct journal_ref ref,
-                          bool ended)
-{
-    for (struct host_watch *watch = hosting->watches[watch_bucket(identity->app, session)]; watch; watch = watch->next)
-        if (!watch->dead && strcmp(watch->session, session) == 0 && strcmp(watch->client->app, identity->app) == 0 &&
-            watch->client->pending_asks == 0 && !(ended && identity->opened_ns < watch->begun_ns) && !reads_already(watch->client, ref))
-            host_reader_begin(hosting, watch->client, watch->tag, ref, 0);
-}
-
-static void look_at(struct hosting *hosting, struct journal_ref ref, bool ended)
-{
-    struct journal_identity identity;
-
-    if (journal_identity(&hosting->journal, ref, &identity) < 0 || identity.session[0] == '\0')
-        return;
-    identity.app[sizeof identity.app - 1] = identity.session[sizeof identity.session - 1] = '\0';
-    watch_open_in(hosting, &identity, identity.session, ref, ended);
-    watch_open_in(hosting, &identity, "", ref, ended); /* who watches every session of the app */
-}
-
-void host_watch_open(struct hosting *hosting, struct journal_ref ref)
-{
-    look_at(hosting, ref, false);
-}
-
-/* A stream found in the journal after the ring had overtaken us.  Those whose OPEN was handled before are known; of the others also the
- * ones that have ended meanwhile are owed to whoever was watching then. */
-static void look_at_missed(void *owner, struct journal_ref ref)
-{
-    struct hosting *hosting = owner;
-    struct journal_identity identity;
-    uint64_t state, committed;
-
-    if (journal_stat(&hosting->journal, ref, &state, &committed) < 0 || journal_identity(&hosting->journal, ref, &identity) < 0 ||
-        identity.opened_ns <= hosting->newest_open_ns)
-        return;
-    if (identity.opened_ns > hosting->missed_open_ns)
-        hosting->missed_open_ns = identity.opened_ns;
-    look_at(hosting, ref, state == JOURNAL_CLOSED);
-}
-
-void host_watch_missed(struct hosting *hosting)
-{
-    hosting->missed_open_ns = hosting->newest_open_ns;
-    journal_find(&hosting->journal, look_at_missed, hosting);
-    hosting->newest_open_ns = hosting->missed_open_ns;
 }
 
 int host_resume(struct umbel_client *client, uint64_t tag, const char *stream_id, uint64_t position)
@@ -327,8 +191,8 @@ void host_abandon(struct umbel_client *client, uint64_t tag)
             bool asked = request->kind == HOST_REQUEST_ASK;
             request->client = NULL;
             list_remove(link);
-            if (asked && --client->pending_asks == 0)
-                host_look_again(client);
+            if (asked)
+                host_watch_again(client); /* its OPEN may have been passed over as that of its own question */
         }
     }
 }

@@ -57,6 +57,7 @@ static void feed_stale(struct host_feed *feed)
 
 struct host_feed *host_feed_get(struct hosting *hosting, struct journal_ref ref)
 {
+    struct journal_identity identity;
     struct host_feed *feed;
 
     if (ref.slot >= hosting->journal.slots)
@@ -64,19 +65,17 @@ struct host_feed *host_feed_get(struct hosting *hosting, struct journal_ref ref)
     feed = hosting->feeds[ref.slot];
     if (feed && feed->cursor.ref.generation == ref.generation)
         return feed;
+    if (journal_identity(&hosting->journal, ref, &identity) < 0)
+        return NULL; /* who names it is late: the feed that stands here may be of the stream that came after */
     if (feed)
         feed_stale(feed); /* its readers lagged until the slot was given to another stream */
     feed = calloc(1, sizeof *feed);
     if (!feed)
         return NULL;
     feed->hosting = hosting;
+    feed->identity = identity;
     feed->cursor.ref = feed->flushed.ref = ref;
-    interest(hosting, ref.slot, true); /* before the first look at the journal: what comes later wakes us */
-    if (journal_identity(&hosting->journal, ref, &feed->identity) < 0) {
-        interest(hosting, ref.slot, false);
-        free(feed);
-        return NULL;
-    }
+    interest(hosting, ref.slot, true); /* before the first look at the text: what comes later wakes us */
     memcpy(feed->id, "chatcmpl-", 9);
     number_format_hex(feed->identity.id, sizeof feed->identity.id, feed->id + 9);
     feed->identity.app[sizeof feed->identity.app - 1] = '\0';
@@ -195,14 +194,12 @@ void host_feed_sync(struct host_feed *feed)
         fail(feed);
 }
 
-void host_feed_record(struct hosting *hosting, const struct ring_record *record)
+static void take_record(struct hosting *hosting, const struct ring_record *record)
 {
     struct host_feed *feed = record->stream_slot < hosting->journal.slots ? hosting->feeds[record->stream_slot] : NULL;
 
-    if (record->kind == UMBEL_EVENT_OPEN && record->arrival_ns > hosting->newest_open_ns)
-        hosting->newest_open_ns = record->arrival_ns; /* which is the stream's opened_ns */
-    if (record->kind == UMBEL_EVENT_OPEN && hosting->watch_count > 0)
-        host_watch_open(hosting, (struct journal_ref){record->stream_slot, record->generation});
+    if (record->kind == UMBEL_EVENT_OPEN)
+        host_watch_opened(hosting, (struct journal_ref){record->stream_slot, record->generation});
     if (!feed || feed->cursor.ref.generation != record->generation || feed->closed)
         return;
     switch (record->kind) {
@@ -230,12 +227,34 @@ void host_feed_record(struct hosting *hosting, const struct ring_record *record)
     }
 }
 
-void host_feeds_lapped(struct hosting *hosting)
+/* The ring has overtaken us: first the new place, then what the journal has until there. */
+static void lapped(struct hosting *hosting)
 {
     stats_add(hosting->stats, HOST_LAPPED, 1);
     ring_reader_resync(&hosting->ring);
     list_for_each(link, spare, &hosting->all_feeds)
         host_feed_sync(list_entry(link, struct host_feed, in_feeds));
+    host_watch_missed(hosting);
+}
+
+bool host_feeds_take(struct hosting *hosting, uint64_t max)
+{
+    struct ring_record record;
+    uint64_t taken = 0;
+
+    while (taken < max) {
+        enum ring_result result = ring_read(&hosting->ring, &record);
+        if (result == RING_EMPTY)
+            break;
+        if (result == RING_LAPPED)
+            lapped(hosting);
+        else
+            take_record(hosting, &record);
+        taken++; /* a lap counts too: damaged memory must not hold the turn for ever */
+    }
+    stats_add(hosting->stats, HOST_RING_RECORDS, taken);
+    atomic_store_explicit(&hosting->page->cursor, hosting->ring.next, memory_order_relaxed);
+    return taken == max;
 }
 
 void host_feed_report_later(struct host_feed *feed)

@@ -39,29 +39,6 @@ void hosting_sweep(struct hosting *hosting)
     }
 }
 
-/* Takes what the ring has, bounded.  Returns whether there may be more. */
-static bool drain_ring(struct hosting *hosting)
-{
-    struct ring_record record;
-    uint32_t taken = 0;
-
-    while (taken < HOSTING_RING_TURN) {
-        enum ring_result result = ring_read(&hosting->ring, &record);
-        if (result == RING_EMPTY)
-            break;
-        if (result == RING_LAPPED) {
-            host_feeds_lapped(hosting);
-            host_watch_missed(hosting);
-        } else {
-            host_feed_record(hosting, &record);
-        }
-        taken++; /* a lap counts too: damaged memory must not hold the turn for ever */
-    }
-    stats_add(hosting->stats, HOST_RING_RECORDS, taken);
-    atomic_store_explicit(&hosting->page->cursor, hosting->ring.next, memory_order_relaxed);
-    return taken == HOSTING_RING_TURN;
-}
-
 /* Runs the hooks; returns the shortest wait they want in ms, -1 = none. */
 static int run_hooks(struct hosting *hosting)
 {
@@ -92,7 +69,7 @@ static void wait_for_events(struct hosting *hosting, int ms)
 
 static void turn(struct hosting *hosting)
 {
-    bool more = drain_ring(hosting);
+    bool more = host_feeds_take(hosting, HOSTING_RING_TURN);
     struct ring_record peek;
 
     host_send_begin(hosting);

@@ -13,30 +13,27 @@ void host_reader_queue(struct umbel_reader *reader)
     }
 }
 
-void host_reader_begin(struct hosting *hosting, struct umbel_client *client, uint64_t tag, struct journal_ref ref, uint64_t position)
+uint32_t host_reader_try(struct hosting *hosting, struct umbel_client *client, uint64_t tag, struct journal_ref ref, uint64_t position,
+                         const char **ret_text)
 {
     struct host_feed *feed = host_feed_get(hosting, ref);
     struct umbel_reader *reader = NULL;
-    uint32_t error = UMBEL_ERROR_NOT_FOUND;
-    const char *text = "no such answer";
     struct journal_cursor cursor = {.ref = ref};
-    int r;
+    int r = 0;
 
+    *ret_text = "no such answer";
     if (!feed)
-        goto refuse;
-    if (position > 0) {
+        return UMBEL_ERROR_NOT_FOUND;
+    if (position > 0)
         r = journal_seek_text(&hosting->journal, ref, position, &cursor);
-        if (r < 0) {
-            error = r == -ESTALE ? UMBEL_ERROR_NOT_FOUND : UMBEL_ERROR_POSITION;
-            text = r == -ESTALE ? "no such answer" : r == -EILSEQ ? "the position is inside a character" : "the position is past the end";
-            goto refuse;
-        }
-    }
-    reader = calloc(1, sizeof *reader);
+    if (r == 0)
+        reader = calloc(1, sizeof *reader);
     if (!reader) {
-        error = UMBEL_ERROR_INTERNAL;
-        text = "";
-        goto refuse;
+        host_feed_report_later(feed); /* it may have been made for nothing */
+        if (r == -ESTALE)
+            return UMBEL_ERROR_NOT_FOUND;
+        *ret_text = r == 0 ? "" : r == -EILSEQ ? "the position is inside a character" : "the position is past the end";
+        return r == 0 ? UMBEL_ERROR_INTERNAL : UMBEL_ERROR_POSITION;
     }
     *reader = (struct umbel_reader){.feed = feed, .client = client, .tag = tag, .cursor = cursor, .begun_at = position, .ready = true};
     list_init(&reader->in_catchup);
@@ -49,17 +46,20 @@ void host_reader_begin(struct hosting *hosting, struct umbel_client *client, uin
     client->position = position;
     client->row_dirty = true;
     host_feed_report_later(feed);
-    if (client->codec->began(client->data, tag, reader, &feed->stream, &reader->options) < 0) {
+    if (client->codec->began(client->data, tag, reader, &feed->stream, &reader->options) < 0)
         host_reader_kill(reader);
-        return;
-    }
-    if (!reader->dead)
+    else if (!reader->dead)
         host_reader_queue(reader);
-    return;
-refuse:
-    if (feed)
-        host_feed_report_later(feed); /* it may have been made for nothing */
-    client->codec->refused(client->data, tag, error, text);
+    return 0;
+}
+
+void host_reader_begin(struct hosting *hosting, struct umbel_client *client, uint64_t tag, struct journal_ref ref, uint64_t position)
+{
+    const char *text;
+    uint32_t error = host_reader_try(hosting, client, tag, ref, position, &text);
+
+    if (error)
+        client->codec->refused(client->data, tag, error, text);
 }
 
 void host_reader_kill(struct umbel_reader *reader)

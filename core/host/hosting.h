@@ -41,6 +41,7 @@ struct bufferevent;
 #define HOSTING_PENDING_MAX (1u << 20)       /* bytes of a feed's news in one turn */
 #define HOSTING_REQUEST_BUCKETS 4096u
 #define HOSTING_WATCH_BUCKETS 4096u
+#define HOSTING_ENDED_KEPT 4u                /* ended answers that a client remembers: see host_watch.c */
 #define HOSTING_CHANNEL_MAX (16u << 20)      /* bytes waiting for the core: over it requests are refused */
 #define HOSTING_ID_SIZE 42                   /* "chatcmpl-", 32 digits, zero */
 
@@ -50,7 +51,7 @@ struct umbel_client {
     void *self, *data;
     uint64_t grant; /* 0 until authorized */
     bool dead, row_dirty;
-    uint32_t row, pending_asks;
+    uint32_t row;
     uint64_t delivered, questions;
     struct list link;     /* hosting.clients, or hosting.dead_clients */
     struct list unasked;  /* hosting.unasked: its authorize was not sent, the loop will say so */
@@ -62,6 +63,8 @@ struct umbel_client {
     char app[JOURNAL_NAME_MAX];
     char stream[HOSTING_ID_SIZE]; /* the newest answer, for lists */
     uint64_t position;
+    struct journal_ref ended[HOSTING_ENDED_KEPT]; /* the answers whose end it was told last; the next goes to ended_next */
+    uint32_t ended_next;
 };
 
 /* One question to the core that has no answer yet. */
@@ -162,8 +165,8 @@ struct hosting {
     struct list clients, dead_clients;
     uint32_t client_count, watch_count, reader_count, feed_count;
     struct host_request *requests[HOSTING_REQUEST_BUCKETS];
-    uint64_t next_request;
-    uint64_t newest_open_ns, missed_open_ns; /* opened_ns of the newest stream whose OPEN was handled; while looking after a lap */
+    uint64_t next_request; /* begins at random: the number also tells other processes' questions from ours (journal_identity.asker) */
+    uint32_t *shown; /* by journal slot: the generation of the newest stream that watchers were shown; 0 = none */
     struct host_watch *watches[HOSTING_WATCH_BUCKETS];
     uint32_t interest_uses[64 * RING_INTEREST_WORDS];
     struct list dead_readers, dead_watches, unasked;
@@ -183,16 +186,19 @@ struct hosting {
 
 /* host_feed.c */
 struct host_feed *host_feed_get(struct hosting *hosting, struct journal_ref ref); /* NULL: stale or no memory */
-void host_feed_record(struct hosting *hosting, const struct ring_record *record);
+/* host_feeds_take - takes at most max records from the ring; a lap counts as one.  true: there may be more. */
+bool host_feeds_take(struct hosting *hosting, uint64_t max);
 void host_feed_sync(struct host_feed *feed);       /* takes what the journal has beyond the feed's place */
-void host_feeds_lapped(struct hosting *hosting);   /* the ring has overtaken us */
 void host_feeds_fail(struct hosting *hosting);     /* the core is gone: every running answer ends honestly */
 void host_reports(struct hosting *hosting, uint64_t now_ns);
 void host_feed_report_later(struct host_feed *feed);
 bool host_grow_scratch(struct hosting *hosting, size_t size);
 
 /* host_reader.c */
-/* host_reader_begin - gives the client a place on the stream; tells the plugin (began or refused). */
+/* host_reader_try - gives the client a place on the stream and tells the plugin (began).  Else why not, with a line for the client. */
+uint32_t host_reader_try(struct hosting *hosting, struct umbel_client *client, uint64_t tag, struct journal_ref ref, uint64_t position,
+                         const char **ret_text);
+/* host_reader_begin - the same for who has asked for it; tells the plugin also why not (refused). */
 void host_reader_begin(struct hosting *hosting, struct umbel_client *client, uint64_t tag, struct journal_ref ref, uint64_t position);
 void host_reader_kill(struct umbel_reader *reader);
 void host_reader_lost(struct umbel_reader *reader); /* it cannot have the rest: its end, verdict 0 */
@@ -216,16 +222,23 @@ struct umbel_client *host_client_open(const struct umbel_host *host, const struc
 void host_client_close(struct umbel_client *client);
 void host_authorize(struct umbel_client *client, const struct umbel_credential *credentials, uint32_t count);
 int host_ask(struct umbel_client *client, uint64_t tag, const struct umbel_request *request);
-int host_watch(struct umbel_client *client, uint64_t tag, const char *session);
-void host_unwatch(struct umbel_client *client, uint64_t tag);
 int host_resume(struct umbel_client *client, uint64_t tag, const char *stream_id, uint64_t position);
 void host_abandon(struct umbel_client *client, uint64_t tag);
 int host_stop_stream(struct umbel_client *client, uint64_t tag, const char *stream_id);
 void host_client_rows(struct hosting *hosting);
 void host_leave_grant(struct hosting *hosting, uint64_t grant); /* its client is gone, or was gone when it came */
 void host_tell_unasked(struct hosting *hosting); /* clients whose authorize could not be sent */
-void host_watch_open(struct hosting *hosting, struct journal_ref ref); /* a stream has begun: who watches its session? */
-void host_watch_missed(struct hosting *hosting);                       /* the same for all whose OPEN a lap took away */
+
+/* host_watch.c */
+int host_watch_init(struct hosting *hosting); /* after the ring and the journal were opened; 0 or -ENOMEM */
+int host_watch(struct umbel_client *client, uint64_t tag, const char *session);
+void host_unwatch(struct umbel_client *client, uint64_t tag);
+void host_watch_leave(struct umbel_client *client); /* all its watches */
+void host_watch_opened(struct hosting *hosting, struct journal_ref ref); /* a stream has begun: who watches its session? */
+void host_watch_missed(struct hosting *hosting);                         /* the same for all whose OPEN a lap took away */
+/* host_watch_runs - the core says that ref was running when it heard of the client's watch. */
+void host_watch_runs(struct umbel_client *client, uint64_t tag, struct journal_ref ref);
+void host_watch_again(struct umbel_client *client); /* asks the core once more what runs, for each of its watches */
 
 /* host_channel.c */
 int host_channel_open(struct hosting *hosting, struct why *why);
@@ -236,7 +249,6 @@ int host_channel_send_secret(struct hosting *hosting); /* as host_channel_send; 
 int host_channel_send_always(struct hosting *hosting); /* the same without EAGAIN: for small frames of a bounded number */
 struct host_request *host_request_new(struct hosting *hosting, enum host_request_kind kind, struct umbel_client *client, uint64_t tag);
 void host_request_free(struct hosting *hosting, struct host_request *request);
-void host_look_again(struct umbel_client *client); /* its last question is answered: watches held back meanwhile look again */
 struct host_request *host_request_find(struct hosting *hosting, uint64_t number);
 
 /* host_pages.c: host->stats */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -73,7 +74,11 @@ static int map_memory(struct hosting *hosting, struct why *why)
     hosting->feeds = calloc(hosting->journal.slots, sizeof(struct host_feed *));
     hosting->scratch_size = HOSTING_TEXT_MAX;
     hosting->scratch = malloc(hosting->scratch_size);
-    return hosting->feeds && hosting->scratch && kept_create(CONTROL_KEPT_MAX, &hosting->kept) == 0 ? 0 : why_set(why, -ENOMEM, "no memory");
+    if (!hosting->feeds || !hosting->scratch || kept_create(CONTROL_KEPT_MAX, &hosting->kept) < 0 || host_watch_init(hosting) < 0)
+        return why_set(why, -ENOMEM, "no memory");
+    return getrandom(&hosting->next_request, sizeof hosting->next_request, 0) == (ssize_t)sizeof hosting->next_request
+               ? 0
+               : why_errno(why, errno, "no random numbers");
 }
 
 /* Everything that is inherited is mapped; from here on this process may do no more than a plugin may. */
@@ -139,6 +144,7 @@ static void hosting_close(struct hosting *hosting)
     config_section_free(&hosting->section);
     umbel_out_free(&hosting->encoded);
     free(hosting->feeds);
+    free(hosting->shown);
     free(hosting->scratch);
     host_files_free(&hosting->files);
     kept_free(hosting->kept);

@@ -22,8 +22,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define JOURNAL_MAGIC 0x01006c6e726a6d75ull /* "umjrnl", layout 1 */
-#define JOURNAL_LAYOUT 1u
+#define JOURNAL_MAGIC 0x02006c6e726a6d75ull /* "umjrnl", layout 2 */
+#define JOURNAL_LAYOUT 2u
 #define JOURNAL_HEADER_SIZE 4096u
 #define JOURNAL_PAGE_SIZE 1024u
 #define JOURNAL_PAGE_WORDS (JOURNAL_PAGE_SIZE / 8u - 1u)
@@ -53,7 +53,8 @@ _Static_assert(sizeof(struct journal_page) == JOURNAL_PAGE_SIZE, "page size");
 struct journal_identity {
     uint8_t id[16];                    /* the stream's random id */
     uint64_t created_s;                /* UTC */
-    uint64_t opened_ns;                /* CLOCK_MONOTONIC */
+    uint64_t opened_ns;                /* CLOCK_MONOTONIC; 0: read back from the history */
+    uint64_t asker;                    /* the number of the question on its host's channel; 0: nobody's there */
     char app[JOURNAL_NAME_MAX];
     char model[JOURNAL_NAME_MAX];
     char session[JOURNAL_SESSION_MAX];

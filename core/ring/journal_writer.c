@@ -153,8 +153,8 @@ static struct journal_stream *stream_of(struct journal_writer *writer, struct jo
 }
 
 /* Forgets a finished stream.  V1 and the fence V2 pair with V3, V4 of the readers: who copied a byte that was stored for the next owner
- * of these pages, or followed a changed link, sees the new generation at V4.  V1 is a release as well: who has seen the new
- * generation cannot take the old stream's state for the new one's. */
+ * of these pages, or followed a changed link, sees the new generation at V4.  V1 is a release of the state before it: who has seen the
+ * new generation finds FREE or the new stream, never the old one's state and with it the old one's identity. */
 static void evict(struct journal_writer *writer, uint32_t index)
 {
     struct journal_stream *stream = &writer->streams[index];
@@ -165,10 +165,14 @@ static void evict(struct journal_writer *writer, uint32_t index)
         next++; /* generation 0 is "no stream" */
     if (writer->evicted)
         writer->evicted(writer->evicted_owner, (struct journal_ref){index, (uint32_t)generation});
+    if (!RING_MUTANT(FREE_LATE))
+        atomic_store_explicit(&slot->state, JOURNAL_FREE, memory_order_relaxed);
     if (!RING_MUTANT(NO_V1))
         atomic_store_explicit(&slot->generation, next, memory_order_release);              /* V1 */
+    RING_STEP(V1);
     atomic_thread_fence(memory_order_release);                                             /* V2 */
-    atomic_store_explicit(&slot->state, JOURNAL_FREE, memory_order_relaxed);
+    if (RING_MUTANT(FREE_LATE))
+        atomic_store_explicit(&slot->state, JOURNAL_FREE, memory_order_relaxed);
     atomic_store_explicit(&slot->committed, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->text_size, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->first_page, JOURNAL_NO_PAGE, memory_order_relaxed);

@@ -20,6 +20,7 @@ enum ring_mutant {
     RING_MUTATE_LAP_ANY,      /* "too late" is told by head > want */
     RING_MUTATE_LAP_UNSIGNED, /* head - want is compared unsigned */
     RING_MUTATE_NO_V1,        /* an evicted stream keeps its generation */
+    RING_MUTATE_FREE_LATE,    /* an evicted stream gets its next generation before its state says FREE */
     RING_MUTATE_NO_V4,        /* the generation is not looked at again after the copy */
     RING_MUTATE_NO_S2,        /* no fence between flag and look: x86 may then do S3 before S1, and the test does */
     RING_MUTATE_NO_S3,        /* no second look before the wait: the caller's duty, so only the test's caller changes */
@@ -36,6 +37,7 @@ enum ring_step {
     RING_AT_R1,
     RING_AT_R2_HALF,
     RING_AT_R2,
+    RING_AT_V1,
     RING_AT_JOURNAL_HALF,
     RING_AT_JOURNAL_COPY
 };

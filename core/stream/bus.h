@@ -26,7 +26,7 @@ int bus_journal_fd(const struct bus *bus);
 struct journal_writer *bus_journal(struct bus *bus);
 const struct journal_reader *bus_journal_reader(const struct bus *bus);
 
-/* bus_open - a new stream: OPEN on the ring.  identity->opened_ns: now, later than that of every stream before.  -ENOSPC when the journal is full. */
+/* bus_open - a new stream: OPEN on the ring.  identity->opened_ns: now.  -ENOSPC when the journal is full. */
 int bus_open(struct bus *bus, const struct journal_identity *identity, struct journal_ref *ret_ref);
 
 /* bus_event - TEXT, REASONING or TOOL.  arrival_ns: CLOCK_MONOTONIC of its bytes.  -ENOSPC, -EFBIG: nothing was published. */

@@ -178,6 +178,7 @@ static void open_process(void)
     REQUIRE(ring_reader_open(&h->ring_memory, &h->ring, &why) == 0);
     REQUIRE(journal_reader_open(&h->journal_memory, &h->journal, &why) == 0);
     h->feeds = calloc(h->journal.slots, sizeof(struct host_feed *));
+    REQUIRE(h->feeds && host_watch_init(h) == 0);
     h->scratch_size = HOSTING_TEXT_MAX;
     h->scratch = malloc(h->scratch_size);
     h->max_connections = CLIENTS;
@@ -265,11 +266,8 @@ static void hear_said(void)
 
 static void turn(void)
 {
-    struct ring_record record;
-
     host_tell_unasked(h);
-    while (ring_read(&h->ring, &record) == RING_OK)
-        host_feed_record(h, &record);
+    host_feeds_take(h, UINT64_MAX);
     host_feeds_flush(h);
     hosting_sweep(h);
     host_reports(h, clock_now_ns());
@@ -341,6 +339,7 @@ static void close_process(void)
     kept_free(h->kept);
     umbel_out_free(&h->encoded);
     free(h->feeds);
+    free(h->shown);
     free(h->scratch);
     free(h);
     h = NULL;

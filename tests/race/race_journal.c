@@ -1,6 +1,7 @@
 /* Goal: a reader of a forgotten stream is told so and never given another stream's bytes.  Method: the reader stands still in the middle
- * of its copy while the stream is evicted and its slot and pages go to the next one.  Catches: the generation not looked at again (V4),
- * or not changed (V1).  Also the bound of a log, made small here: JOURNAL_LOG_MAX. */
+ * of its copy while the stream is evicted and its slot and pages go to the next one; or the writer stands still in the middle of the
+ * eviction.  Catches: the generation not looked at again (V4), or not changed (V1), or changed while the slot still says who the old stream
+ * was.  Also the bound of a log, made small here: JOURNAL_LOG_MAX. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@ struct scene {
     struct journal_ref old, next;
     unsigned countdown; /* steps until the writer comes between */
     enum ring_step step;
+    unsigned renamed; /* times that the old stream was found under the name of the next one */
 };
 
 static struct scene scene;
@@ -46,8 +48,18 @@ static void replace(void)
     scene.next = add_stream('b');
 }
 
+static void count_old_ones(void *owner, struct journal_ref ref)
+{
+    struct journal_identity identity;
+
+    if (ref.generation != scene.old.generation && journal_identity(&scene.reader, ref, &identity) == 0 && identity.model[0] == 'a')
+        ++*(unsigned *)owner;
+}
+
 static void at_step(enum ring_step step)
 {
+    if (step == RING_AT_V1)
+        journal_find(&scene.reader, count_old_ones, &scene.renamed);
     if (scene.countdown > 0 && step == scene.step && --scene.countdown == 0)
         replace();
 }
@@ -98,6 +110,14 @@ static bool identity_is_not_foreign(void)
     return r == -ESTALE || (r == 0 && identity.model[0] == 'a');
 }
 
+static bool nobody_takes_the_old_one_for_the_next(void)
+{
+    set_up(RING_AT_W1, 0);
+    replace();
+    journal_writer_free(scene.writer);
+    return scene.renamed == 0;
+}
+
 static bool log_is_bounded(void)
 {
     char text[TEXT_SIZE];
@@ -121,6 +141,7 @@ int main(void)
 {
     bool early = read_gives_nothing_foreign(1, RING_AT_JOURNAL_HALF), middle = read_gives_nothing_foreign(3, RING_AT_JOURNAL_HALF);
     bool late = read_gives_nothing_foreign(1, RING_AT_JOURNAL_COPY), identity = identity_is_not_foreign();
+    bool names = nobody_takes_the_old_one_for_the_next();
 
     switch (RING_MUTATE) {
     case RING_MUTATE_NONE:
@@ -128,7 +149,11 @@ int main(void)
         race_check(middle, "evicted in the middle of the copy");
         race_check(late, "evicted after the copy");
         race_check(identity, "an old reference does not show the next stream");
+        race_check(names, "the next reference does not show the old stream");
         race_check(log_is_bounded(), "a log ends at its bound");
+        break;
+    case RING_MUTATE_FREE_LATE:
+        race_check(!names, "the mutant is seen: the next reference shows the old stream");
         break;
     case RING_MUTATE_NO_V4:
         race_check(!early && !middle, "the mutant is seen: foreign bytes when evicted during the copy");

@@ -646,7 +646,7 @@ static void header_is_checked(void **state)
     assert_int_equal(journal_reader_open(memory, &reader, &why), -EPROTO);                                                          \
     memcpy((void *)header, (void *)&good, sizeof good)
     assert_refused(atomic_store(&header->magic, 1));
-    assert_refused(header->layout = 2);
+    assert_refused(header->layout = JOURNAL_LAYOUT + 1);
     assert_refused(header->page_size = 512);
     assert_refused(header->slots = UINT32_MAX);
     assert_refused(header->slots_offset = 8);
