@@ -123,6 +123,12 @@ static void set_kind(enum class is, struct dialect_error *error)
 {
     error->kind = is == CLASS_RATE ? UMBEL_ERROR_RATE : is == CLASS_BUSY ? UMBEL_ERROR_BUSY : UMBEL_ERROR_UPSTREAM;
     error->retryable = is != CLASS_QUOTA && is != CLASS_AUTH && is != CLASS_REQUEST;
+    error->ours = is == CLASS_QUOTA || is == CLASS_AUTH;
+}
+
+const char *dialect_error_for_clients(const struct dialect_error *error)
+{
+    return error->ours ? "the model service refused this service's own account" : error->text;
 }
 
 /* ---- which text ---- */

@@ -13,9 +13,13 @@
 struct dialect_error {
     uint32_t kind;  /* UMBEL_ERROR_RATE, _BUSY or _UPSTREAM.  Never AUTH: our credential at the service is not the client's */
     bool retryable; /* the same request may work later or elsewhere */
-    char text[DIALECT_TEXT_MAX + 1]; /* one line without control characters, whole UTF-8.  Where the service refused our credential,
-                                        words that look like one are replaced: the text goes to clients */
+    bool ours;      /* it is about our account there, our key or what we may spend: no client can do anything about it */
+    char text[DIALECT_TEXT_MAX + 1]; /* one line without control characters, whole UTF-8; words that look like a credential are replaced
+                                        where the service refused ours.  For operators */
 };
+
+/* dialect_error_for_clients - what they may know: the text, but nothing of our account. */
+const char *dialect_error_for_clients(const struct dialect_error *error);
 
 /* dialect_refusal - a response that is no stream: status and (the beginning of) its body: JSON of any known shape, HTML of a proxy, plain
  * text, nothing.  status: HTTP, 200..599. */

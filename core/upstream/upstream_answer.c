@@ -139,7 +139,7 @@ static void take_refusal(struct upstream_call *call)
                           error.text);
     else
         upstream_complain(call->upstream, COMPLAINT_ANSWER, "the service refuses (HTTP %u): %s", call->status, error.text);
-    upstream_fail(call, error.kind, error.retryable, "%s", error.text);
+    upstream_fail(call, error.kind, error.retryable, "%s", dialect_error_for_clients(&error));
 }
 
 /* The response is whole. */

@@ -246,10 +246,12 @@ static void dialect_error_shapes(void **state)
     static const struct {
         const char *event, *want;
     } cases[] = {
-        {"data: {\"error\":{\"message\":\"m\",\"code\":401}}", "E 6 m\n"},
-        {"data: {\"error\":{\"message\":\"bad key sk-abcdefgh12345678 of yours\",\"type\":\"authentication_error\"}}", "E 6 bad key [...] of yours\n"},
+        {"data: {\"error\":{\"message\":\"m\",\"code\":401}}", "E 6 the model service refused this service's own account\n"},
+        {"data: {\"error\":{\"message\":\"bad key sk-abcdefgh12345678 of yours\",\"type\":\"authentication_error\"}}",
+         "E 6 the model service refused this service's own account\n"},
         {"data: {\"error\":{\"message\":\"m\",\"type\":\"requests\",\"code\":\"rate_limit_exceeded\"}}", "E 3+ m\n"},
-        {"data: {\"error\":{\"message\":\"m\",\"type\":\"insufficient_quota\",\"code\":429}}", "E 6 m\n"},
+        {"data: {\"error\":{\"message\":\"m\",\"type\":\"insufficient_quota\",\"code\":429}}",
+         "E 6 the model service refused this service's own account\n"},
         {"data: {\"error\":{\"message\":\"m\",\"status\":\"RESOURCE_EXHAUSTED\"}}", "E 3+ m\n"},
         {"data: {\"error\":{\"message\":\"m\",\"code\":\"1302\"}}", "E 3+ m\n"},
         {"data: {\"error\":{\"message\":\"m\",\"type\":\"overloaded_error\"}}", "E 4+ m\n"},
@@ -261,7 +263,7 @@ static void dialect_error_shapes(void **state)
         {"data: {\"error\":{\"message\":\"a\\nb\\t\\u0007 c\\u2028d\\ud83d \"}}", "E 6+ a b c d\xef\xbf\xbd\n"},
         {"data: {\"object\":\"error\",\"message\":\"m\",\"code\":500}", "E 6+ m\n"},
         {"data: {\"code\":\"Throttling.RateQuota\",\"message\":\"m\"}", "E 3+ m\n"},
-        {"data: {\"code\":\"InvalidApiKey\",\"message\":\"m\"}", "E 6 m\n"},
+        {"data: {\"code\":\"InvalidApiKey\",\"message\":\"m\"}", "E 6 the model service refused this service's own account\n"},
         {"event: error\ndata: {\"code\":\"InternalError\",\"message\":\"m\"}", "E 6+ m\n"},
         {"event: error\ndata: {\"error\":{\"message\":\"m\"}}", "E 6+ m\n"},
         {"event: error\ndata: no JSON at all", "E 6+ no JSON at all\n"},
@@ -468,6 +470,9 @@ static void dialect_refusals(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         dialect_refusal(cases[i].status, cases[i].body, strlen(cases[i].body), &error);
         assert_string_equal(error.text, cases[i].text);
+        bool account = strstr(cases[i].body, "API key") || strstr(cases[i].body, "ApiKey") || strstr(cases[i].body, "quota");
+        if (cases[i].status != 401 && cases[i].status != 402 && cases[i].status != 403) /* of these each is about our account */
+            assert_string_equal(dialect_error_for_clients(&error), account ? "the model service refused this service's own account" : error.text);
         assert_int_equal(error.kind, cases[i].kind);
         assert_int_equal(error.retryable, cases[i].retryable);
     }

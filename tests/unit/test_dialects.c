@@ -265,7 +265,8 @@ static void dialects_verdicts(void **state)
     expect("gemini", NULL, "data: {\"candidates\":[{\"index\":1,\"content\":{\"parts\":[{\"text\":\"other\"}]}},7,{\"content\":{\"parts\":[{},{\"text\":\"x\"}]},\"finishReason\":\"STOP\"}]}\n\n",
            "T x\nF 1 STOP\n", "verdict 1 comments 0 events 1 ignored 3");
     expect("dashscope", NULL, OUTPUT("x", "\"stop\"") "event:error\ndata:{\"code\":\"InternalError\",\"message\":\"m\"}\n\n", "T x\nE 6+ m\n", "= 0 verdict 3");
-    expect("dashscope", NULL, OUTPUT("x", "\"null\"") "data:{\"code\":\"InvalidApiKey\",\"message\":\"m\"}\n\n", "T x\nE 6 m\n", "= 0 verdict 3");
+    expect("dashscope", NULL, OUTPUT("x", "\"null\"") "data:{\"code\":\"InvalidApiKey\",\"message\":\"m\"}\n\n",
+           "T x\nE 6 the model service refused this service's own account\n", "= 0 verdict 3");
     expect("dashscope", "no-error_bare", OUTPUT("x", "\"stop\"") "data:{\"code\":\"InvalidApiKey\",\"message\":\"m\"}\n\n", "T x\nF 1 stop\n", "verdict 1");
     expect("dashscope", "no-error_event", OUTPUT("x", "\"stop\"") "event:error\ndata:words\n\n", "T x\nF 1 stop\n", "verdict 1");
     expect("dashscope", NULL, OUTPUT("x", "\"null\"") ":HTTP_STATUS/500\nevent:error\ndata:words\n\n", "T x\nE 6+ HTTP 500: words\n", "= 0 verdict 3");

@@ -113,7 +113,7 @@ static void test_verdicts(void **state)
     }
 }
 
-/* Goal: a refusal gives the client the service's reason, never our key, and never blames the client's credential.  Method: a
+/* Goal: a refusal gives the client the service's reason, but nothing of our key and our account there.  Method: a
  * table. Catches: an error page parsed as a stream; a refusal whose connection is wasted or misused. */
 static void test_refusals(void **state)
 {
@@ -129,7 +129,13 @@ static void test_refusals(void **state)
                       "sk-secret-0123456789abcdef\",\"code\":\"invalid_api_key\"}}")),
           CLOSE},
          UMBEL_ERROR_UPSTREAM,
-         "key"},
+         "own account"},
+        {{ASK,
+          SAY(REFUSAL("429 Too Many", "application/json",
+                      "{\"error\":{\"message\":\"check your plan\",\"type\":\"insufficient_quota\"}}")),
+          CLOSE},
+         UMBEL_ERROR_UPSTREAM,
+         "own account"},
         {{ASK, SAY(REFUSAL("429 Too Many", "application/json", "{\"error\":{\"message\":\"slow down\"}}")), CLOSE},
          UMBEL_ERROR_RATE,
          "slow down"},
