@@ -140,6 +140,18 @@ void session_tidy(struct session_table *table, uint64_t now_ns)
     }
 }
 
+static struct session_turn facts_of(const char *json, size_t size)
+{
+    struct umbel_json *message = umbel_json_parse(json, size, NULL, 0);
+    const struct umbel_json *calls = umbel_json_member(message, "tool_calls");
+    const char *role = umbel_json_member_text(message, "role", "");
+    struct session_turn facts = {.kind = strcmp(role, "user") == 0 ? SESSION_TURN_USER : strcmp(role, "tool") == 0 ? SESSION_TURN_TOOL : SESSION_TURN_OTHER,
+                                 .calls = umbel_json_type(calls) == UMBEL_JSON_ARRAY ? (uint32_t)umbel_json_count(calls) : 0};
+
+    umbel_json_free(message);
+    return facts;
+}
+
 /* Appends one turn, dropping the oldest until both bounds hold.  A message larger than all the room is not kept. */
 static void keep_turn(struct session *session, char *json)
 {
@@ -154,7 +166,9 @@ static void keep_turn(struct session *session, char *json)
         free(session->turns[0]);
         session->turn_count--;
         memmove(session->turns, session->turns + 1, session->turn_count * sizeof session->turns[0]);
+        memmove(session->facts, session->facts + 1, session->turn_count * sizeof session->facts[0]);
     }
+    session->facts[session->turn_count] = facts_of(json, size);
     session->turns[session->turn_count++] = json;
     session->turn_bytes += (uint32_t)size;
 }
@@ -206,12 +220,33 @@ static void put_separator(struct umbel_out *out, bool *first)
     *first = false;
 }
 
+/* Puts the turns that services take: some refuse a conversation that does not begin with a user, all refuse tool calls without results and results
+ * without calls.  Turns are lost at the front for want of room, and at the end when an answer failed or was another call.
+ * following: results that come behind the stored turns. */
+static void put_turns(const struct session *session, uint32_t following, struct umbel_out *out, bool *first)
+{
+    uint32_t i = 0, end = session->turn_count;
+
+    while (i < end && session->facts[i].kind != SESSION_TURN_USER)
+        i++;
+    for (uint32_t next; i < end; i = next) {
+        for (next = i + 1; next < end && session->facts[next].kind == SESSION_TURN_TOOL;)
+            next++;
+        uint32_t calls = session->facts[i].calls, results = next - i - 1 + (next == end ? following : 0);
+        uint32_t until = calls == 0 ? i + 1 : results == calls ? next : i;
+        for (uint32_t turn = i; turn < until; turn++) {
+            put_separator(out, first);
+            umbel_out_text(out, session->turns[turn]);
+        }
+    }
+}
+
 int session_compose(struct session *session, const char *messages, size_t size, const char *system, struct umbel_out *out,
                     bool *ret_replaced, struct why *why)
 {
     char detail[160];
     size_t others = 0;
-    bool first = true, has_system = false;
+    bool first = true, has_system = false, is_result = false;
     struct umbel_json *list = umbel_json_parse(messages, size, detail, sizeof detail);
 
     if (!list)
@@ -220,8 +255,10 @@ int session_compose(struct session *session, const char *messages, size_t size, 
     if (r < 0)
         goto out;
     umbel_out_put(out, "[", 1);
-    for (const struct umbel_json *m = umbel_json_first(list); m; m = umbel_json_next(m))
+    for (const struct umbel_json *m = umbel_json_first(list); m; m = umbel_json_next(m)) {
         has_system = has_system || is_role(m, "system") || is_role(m, "developer");
+        is_result = is_result || is_role(m, "tool");
+    }
     if (*system && !has_system) {
         put_separator(out, &first);
         umbel_out_text(out, "{\"role\":\"system\",\"content\":");
@@ -234,10 +271,7 @@ int session_compose(struct session *session, const char *messages, size_t size, 
             umbel_json_print(m, out);
         }
     if (session && others == 1)
-        for (uint32_t i = 0; i < session->turn_count; i++) {
-            put_separator(out, &first);
-            umbel_out_text(out, session->turns[i]);
-        }
+        put_turns(session, is_result, out, &first);
     for (const struct umbel_json *m = umbel_json_first(list); m; m = umbel_json_next(m)) {
         if (is_role(m, "system") || is_role(m, "developer"))
             continue;

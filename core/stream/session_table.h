@@ -28,6 +28,10 @@ struct session {
     uint64_t used_ns;
     uint32_t app, turn_count, turn_bytes;
     char *turns[SESSION_TURNS_MAX]; /* JSON of one message each */
+    struct session_turn {
+        enum { SESSION_TURN_OTHER, SESSION_TURN_USER, SESSION_TURN_TOOL } kind;
+        uint32_t calls; /* tool calls that it makes */
+    } facts[SESSION_TURNS_MAX]; /* of each */
     char name[];
 };
 
@@ -44,7 +48,8 @@ struct session *session_find(struct session_table *table, uint32_t app, const ch
 void session_tidy(struct session_table *table, uint64_t now_ns);
 
 /* session_compose - the messages to send upstream as a JSON array into out, by the memory rule: one new non-system message is put behind
- * the stored turns, several replace them.  messages: the client's JSON array.  system: the app's own prompt or "" (used if the client
+ * the stored turns, several replace them.  Of the stored ones only what services accept: from the first user's on, and tool calls with all
+ * their results or not at all.  messages: the client's JSON array.  system: the app's own prompt or "" (used if the client
  * sent none).  session NULL: no memory, the messages as they are.  *ret_replaced: the client has sent the turns itself: session_replace
  * is due once the question is on its way.  Returns 0, or -EINVAL with a line for the client. */
 int session_compose(struct session *session, const char *messages, size_t size, const char *system, struct umbel_out *out,

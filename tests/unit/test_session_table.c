@@ -165,13 +165,65 @@ static void an_empty_answer_is_not_remembered(void **state)
     session_table_free(table);
 }
 
+#define CALL2 "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"a\"},{\"id\":\"b\"}]}"
+#define RESULT_A "{\"role\":\"tool\",\"tool_call_id\":\"a\",\"content\":\"1\"}"
+#define RESULT_B "{\"role\":\"tool\",\"tool_call_id\":\"b\",\"content\":\"2\"}"
+
+/* Goal: what is remembered is sent so that services take it: tool calls with all their results or not at all, the first turn a user's.
+ * Catches: a session in which each further question is refused because an answer with a tool call failed, or the oldest turn was dropped. */
+static void compose_sends_only_what_services_take(void **state)
+{
+    static const struct {
+        const char *stored, *question, *expected;
+    } rows[] = {
+        {"[" Q1 "," CALL2 "," RESULT_A "," RESULT_B "," A1 "," Q2 "]", Q2, "[" Q1 "," CALL2 "," RESULT_A "," RESULT_B "," A1 "," Q2 "]"},
+        {"[" Q1 "," CALL2 "," RESULT_A "," RESULT_B "]", Q2, "[" Q1 "," Q2 "]"}, /* the last one is remembered with its answer, which failed */
+        {"[" Q1 "," CALL2 "," Q2 "]", Q2, "[" Q1 "," Q2 "]"},
+        {"[" Q1 "," RESULT_A "," A1 "," Q2 "]", Q2, "[" Q1 "," A1 "," Q2 "]"},
+        {"[" RESULT_A "," A1 "," Q1 "," A1 "," Q2 "]", Q2, "[" Q1 "," A1 "," Q2 "]"},
+        {"[" A1 "," Q2 "]", Q2, "[" Q2 "]"},
+        {"[" Q1 "," CALL2 "," RESULT_A "," Q2 "]", RESULT_B, "[" Q1 "," CALL2 "," RESULT_A "," RESULT_B "]"},
+        {"[" Q1 "," CALL2 "," Q2 "]", RESULT_B, "[" Q1 "," RESULT_B "]"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct session_table *table = make_table(2);
+        struct session *s = session_get(table, 0, "s", 1);
+        char question[300];
+        session_replace(s, rows[i].stored, strlen(rows[i].stored));
+        snprintf(question, sizeof question, "[%s]", rows[i].question);
+        expect_compose(s, question, "", rows[i].expected);
+        session_table_free(table);
+    }
+}
+
+/* Goal: what is known of a turn stays with it when older ones are dropped.  Catches: facts of another turn. */
+static void facts_move_with_their_turns(void **state)
+{
+    struct session_table *table = make_table(2);
+    struct session *s = session_get(table, 0, "s", 1);
+
+    (void)state;
+    for (uint32_t i = 0; i < 3 * SESSION_TURNS_MAX; i++) {
+        const char *turn = i % 3 == 0 ? Q1 : i % 3 == 1 ? A1 : RESULT_A;
+        session_restore(s, turn, strlen(turn));
+        for (uint32_t k = 0; k < s->turn_count; k++)
+            assert_int_equal(s->facts[k].kind, strstr(s->turns[k], "\"user\"")   ? SESSION_TURN_USER
+                                               : strstr(s->turns[k], "\"tool\"") ? SESSION_TURN_TOOL
+                                                                                 : SESSION_TURN_OTHER);
+    }
+    session_table_free(table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(compose_puts_one_message_behind_the_turns), cmocka_unit_test(compose_replaces_the_turns_by_several),
         cmocka_unit_test(sessions_are_apart),                        cmocka_unit_test(turns_are_bounded),
         cmocka_unit_test(sessions_are_forgotten_in_order),           cmocka_unit_test(compose_refuses_what_is_no_question),
-        cmocka_unit_test(an_empty_answer_is_not_remembered),
+        cmocka_unit_test(an_empty_answer_is_not_remembered),         cmocka_unit_test(compose_sends_only_what_services_take),
+        cmocka_unit_test(facts_move_with_their_turns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
