@@ -82,6 +82,8 @@ void host_request_free(struct hosting *hosting, struct host_request *request)
     while (*link != request)
         link = &(*link)->next;
     *link = request->next;
+    if (request->kind == HOST_REQUEST_RESUME)
+        hosting->resumes[request->resume]--;
     if (request->client)
         list_remove(&request->in_client);
     free(request);
@@ -94,6 +96,15 @@ struct host_request *host_request_find(struct hosting *hosting, uint64_t number)
     while (request && request->number != number)
         request = request->next;
     return request;
+}
+
+uint32_t host_request_resume_of(const char *stream_id)
+{
+    uint32_t hash = 2166136261u;
+
+    for (; *stream_id; stream_id++)
+        hash = (hash ^ (unsigned char)*stream_id) * 16777619u;
+    return hash % HOSTING_RESUME_BUCKETS;
 }
 
 static void add_option(struct hosting *hosting, const char *name, uint32_t type, const char *text, int64_t integer)
@@ -225,7 +236,10 @@ static void on_began(struct hosting *hosting, struct host_request *request, stru
         return;
     list_remove(&request->in_client); /* done with, whatever the plugin does in its callback */
     request->client = NULL;
-    if (error)
+    if (request->kind == HOST_REQUEST_GIVEN_UP) {
+        if (!error)
+            host_watch_own(client, ref);
+    } else if (error)
         client->codec->refused(client->data, request->tag, error, text);
     else
         host_reader_begin(hosting, client, request->tag, ref, request->position);
@@ -233,20 +247,24 @@ static void on_began(struct hosting *hosting, struct host_request *request, stru
 
 static void on_watched(struct host_request *request, struct control_in *in)
 {
-    struct umbel_client *client = request->client;
+    struct host_watch *watch = NULL;
     char text[CONTROL_TEXT_MAX + 1];
 
     uint32_t error = (uint32_t)control_get(in);
     control_get_string(in, text, sizeof text);
     uint64_t count = control_get(in);
-    if (client && error)
-        client->codec->refused(client->data, request->tag, error, text);
+    if (request->client)
+        watch = host_watch_answered(request->client, request->number, error, text);
     for (uint64_t i = 0; i < count && !in->failed; i++) {
         struct journal_ref ref = {.slot = (uint32_t)control_get(in)};
         ref.generation = (uint32_t)control_get(in);
-        if (request->client)
-            host_watch_runs(client, request->tag, ref);
+        if (watch)
+            host_watch_runs(watch, ref);
     }
+    if (watch)
+        host_watch_listed(watch);
+    if (request->client && request->kind == HOST_REQUEST_WATCH) /* still there, and the core keeps to the rules */
+        host_watch_settled(request->client);
 }
 
 static int on_answer(struct hosting *hosting, uint32_t type, uint64_t tag, struct control_in *in)

@@ -177,6 +177,8 @@ int host_resume(struct umbel_client *client, uint64_t tag, const char *stream_id
     if (!request)
         return -ENOMEM;
     request->position = position;
+    request->resume = host_request_resume_of(stream_id);
+    hosting->resumes[request->resume]++;
     struct control_out *out = host_channel_begin(hosting, CONTROL_RESUME, request->number);
     control_put(out, client->grant);
     put_string(out, stream_id);
@@ -187,12 +189,13 @@ void host_abandon(struct umbel_client *client, uint64_t tag)
 {
     list_for_each(link, spare, &client->requests) {
         struct host_request *request = list_entry(link, struct host_request, in_client);
-        if (request->tag == tag && (request->kind == HOST_REQUEST_ASK || request->kind == HOST_REQUEST_RESUME)) {
-            bool asked = request->kind == HOST_REQUEST_ASK;
+        if (request->tag != tag)
+            continue;
+        if (request->kind == HOST_REQUEST_ASK)
+            request->kind = HOST_REQUEST_GIVEN_UP;
+        if (request->kind == HOST_REQUEST_RESUME) {
             request->client = NULL;
             list_remove(link);
-            if (asked)
-                host_watch_again(client); /* its OPEN may have been passed over as that of its own question */
         }
     }
 }

@@ -17,7 +17,7 @@ static void reader_end(struct umbel_reader *reader)
     const struct umbel_codec *codec = reader->client->codec;
     void *data = reader->options.reader_data;
 
-    reader->client->ended[reader->client->ended_next++ % HOSTING_ENDED_KEPT] = reader->feed->cursor.ref;
+    host_watch_ended(reader->client, reader->feed->cursor.ref);
     host_reader_kill(reader);
     codec->ended(data, verdict);
 }

@@ -1,9 +1,10 @@
 /* host/host_watch.c - watches: each new answer of a session, or of a whole app, is begun for those who watch it, once.
  *
  *   OPEN on the ring, or the journal after a lap --> everybody who watches its session, but who asked for it (BEGAN gives it to him)
- *   WATCHED of the core, what ran when it heard of a watch --> that watch alone
- * What was published before a frame was sent is handled before the frame (host_channel.c), so an answer that WATCHED names has been shown
- * to this watch already, or was shown before it began: begun again it would be only for who has it, or has had its end meanwhile. */
+ *   WATCHED of the core: the watch is allowed, and what ran when it was --> that watch alone
+ * Before WATCHED nothing is shown: what begins meanwhile is noted.  What was published before a frame was sent is handled before the frame
+ * (host_channel.c), so an answer that WATCHED names has been shown to this client already if anything else of it was to have it: whether
+ * it reads it, or was told its end since it asked, is looked up. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,20 +45,24 @@ static void watch_kill(struct host_watch *watch)
         set_interest(hosting);
 }
 
-static int ask_core(struct umbel_client *client, uint64_t tag, const char *session)
+static int ask_core(struct umbel_client *client, struct host_watch *watch)
 {
     struct hosting *hosting = client->hosting;
-    struct host_request *request = host_request_new(hosting, HOST_REQUEST_WATCH, client, tag);
+    struct host_request *request = host_request_new(hosting, HOST_REQUEST_WATCH, client, watch->tag);
 
     if (!request)
         return -ENOMEM;
     struct control_out *out = host_channel_begin(hosting, CONTROL_WATCH, request->number);
     control_put(out, client->grant);
-    control_put_text(out, session, strlen(session));
+    control_put_text(out, watch->session, strlen(watch->session));
     int r = host_channel_send(hosting);
-    if (r < 0)
+    if (r < 0) {
         host_request_free(hosting, request);
-    return r;
+        return r;
+    }
+    watch->request = request->number;
+    client->watches_asked++;
+    return 0;
 }
 
 int host_watch(struct umbel_client *client, uint64_t tag, const char *session)
@@ -81,7 +86,7 @@ int host_watch(struct umbel_client *client, uint64_t tag, const char *session)
     list_append(&client->watches, &watch->in_client);
     if (hosting->watch_count++ == 0)
         set_interest(hosting); /* from here on no new stream is missed; the core's answer names those that run already */
-    int r = ask_core(client, tag, session);
+    int r = ask_core(client, watch);
     if (r < 0)
         watch_kill(watch);
     return r;
@@ -96,19 +101,40 @@ void host_unwatch(struct umbel_client *client, uint64_t tag)
     }
 }
 
+static void forget_ends(struct umbel_client *client)
+{
+    free(client->ended);
+    client->ended = NULL;
+    client->ended_count = client->ended_room = 0;
+}
+
 void host_watch_leave(struct umbel_client *client)
 {
     list_for_each(link, spare, &client->watches)
         watch_kill(list_entry(link, struct host_watch, in_client));
+    client->watches_asked = 0;
+    forget_ends(client);
 }
 
-void host_watch_again(struct umbel_client *client)
+void host_watch_ended(struct umbel_client *client, struct journal_ref ref)
 {
-    list_for_each(link, spare, &client->watches) {
-        const struct host_watch *watch = list_entry(link, struct host_watch, in_client);
-        if (ask_core(client, watch->tag, watch->session) < 0)
+    if (client->watches_asked == 0 || client->ended_count == HOSTING_ENDED_MAX)
+        return;
+    if (client->ended_count == client->ended_room) {
+        uint32_t room = client->ended_room ? client->ended_room * 2 : 8;
+        struct journal_ref *ended = realloc(client->ended, room * sizeof *ended);
+        if (!ended)
             return;
+        client->ended = ended;
+        client->ended_room = room;
     }
+    client->ended[client->ended_count++] = ref;
+}
+
+void host_watch_settled(struct umbel_client *client)
+{
+    if (--client->watches_asked == 0)
+        forget_ends(client);
 }
 
 static bool is_same(struct journal_ref a, struct journal_ref b)
@@ -116,16 +142,29 @@ static bool is_same(struct journal_ref a, struct journal_ref b)
     return a.slot == b.slot && a.generation == b.generation;
 }
 
+/* A client may read thousands of answers, and an answer have thousands of readers: the shorter of both lists decides. */
+static bool reads(const struct umbel_client *client, struct journal_ref ref)
+{
+    const struct host_feed *feed = ref.slot < client->hosting->journal.slots ? client->hosting->feeds[ref.slot] : NULL;
+
+    if (!feed || feed->cursor.ref.generation != ref.generation)
+        return false;
+    const struct list *mine = client->readers.next, *its = feed->readers.next;
+    for (; mine != &client->readers && its != &feed->readers; mine = mine->next, its = its->next) {
+        const struct umbel_reader *reader = list_entry(its, struct umbel_reader, in_feed);
+        if (list_entry(mine, struct umbel_reader, in_client)->feed == feed || (reader->client == client && !reader->dead))
+            return true;
+    }
+    return false;
+}
+
 /* It reads this answer, or was told its end. */
 static bool has(const struct umbel_client *client, struct journal_ref ref)
 {
-    for (uint32_t i = 0; i < HOSTING_ENDED_KEPT; i++)
+    for (uint32_t i = 0; i < client->ended_count; i++)
         if (is_same(client->ended[i], ref))
             return true;
-    list_for_each(link, spare, &client->readers)
-        if (is_same(list_entry(link, struct umbel_reader, in_client)->feed->cursor.ref, ref))
-            return true;
-    return false;
+    return reads(client, ref);
 }
 
 /* It asked for this answer: BEGAN, which comes behind OPEN, gives it to the client as its own. */
@@ -141,15 +180,27 @@ static void begin(struct host_watch *watch, struct journal_ref ref)
 {
     const char *text;
 
-    if (!has(watch->client, ref))
+    if (watch->dead) /* the plugin may end it whenever it is called */
+        return;
+    if (watch->request) {
+        if (watch->early_count < HOSTING_WATCH_EARLY)
+            watch->early[watch->early_count] = ref;
+        if (watch->early_count <= HOSTING_WATCH_EARLY)
+            watch->early_count++;
+    } else if (!has(watch->client, ref))
         host_reader_try(watch->client->hosting, watch->client, watch->tag, ref, 0, &text);
+}
+
+static bool is_for(const struct host_watch *watch, const struct journal_identity *identity, bool ended)
+{
+    return (!*watch->session || strcmp(watch->session, identity->session) == 0) && strcmp(watch->client->app, identity->app) == 0 &&
+           !(ended && identity->opened_ns < watch->begun_ns) && !asked_for(watch->client, identity);
 }
 
 static void show_in(struct hosting *hosting, const struct journal_identity *identity, const char *session, struct journal_ref ref, bool ended)
 {
     for (struct host_watch *watch = hosting->watches[bucket_of(identity->app, session)]; watch; watch = watch->next)
-        if (!watch->dead && strcmp(watch->session, session) == 0 && strcmp(watch->client->app, identity->app) == 0 &&
-            !(ended && identity->opened_ns < watch->begun_ns) && !asked_for(watch->client, identity))
+        if (!watch->dead && strcmp(watch->session, session) == 0 && is_for(watch, identity, ended))
             begin(watch, ref);
 }
 
@@ -206,16 +257,62 @@ int host_watch_init(struct hosting *hosting)
     return 0;
 }
 
-void host_watch_runs(struct umbel_client *client, uint64_t tag, struct journal_ref ref)
+struct host_watch *host_watch_answered(struct umbel_client *client, uint64_t number, uint32_t error, const char *text)
 {
-    struct hosting *hosting = client->hosting;
+    struct host_watch *watch = NULL;
+
+    list_for_each(link, spare, &client->watches)
+        if (list_entry(link, struct host_watch, in_client)->request == number)
+            watch = list_entry(link, struct host_watch, in_client);
+    if (!watch)
+        return NULL;
+    watch->request = 0;
+    if (!error)
+        return watch;
+    watch_kill(watch);
+    client->codec->refused(client->data, watch->tag, error, text);
+    return NULL;
+}
+
+void host_watch_runs(struct host_watch *watch, struct journal_ref ref)
+{
     struct journal_identity identity;
 
-    if (journal_identity(&hosting->journal, ref, &identity) < 0 || asked_for(client, &identity))
+    if (journal_identity(&watch->client->hosting->journal, ref, &identity) == 0 && !asked_for(watch->client, &identity))
+        begin(watch, ref);
+}
+
+/* One that began while the core had not yet allowed the watch. */
+static void look_for_early(void *owner, struct journal_ref ref)
+{
+    struct host_watch *watch = owner;
+    const struct hosting *hosting = watch->client->hosting;
+    struct journal_identity identity;
+
+    if (journal_identity(&hosting->journal, ref, &identity) == 0 && identity.session[0] && identity.opened_ns >= watch->begun_ns &&
+        hosting->shown[ref.slot] == ref.generation && is_for(watch, &identity, true))
+        begin(watch, ref);
+}
+
+void host_watch_listed(struct host_watch *watch)
+{
+    if (watch->early_count > HOSTING_WATCH_EARLY)
+        journal_find(&watch->client->hosting->journal, look_for_early, watch);
+    for (uint32_t i = 0; i < watch->early_count && i < HOSTING_WATCH_EARLY; i++)
+        begin(watch, watch->early[i]);
+}
+
+void host_watch_own(struct umbel_client *client, struct journal_ref ref)
+{
+    struct journal_identity identity;
+
+    if (journal_identity(&client->hosting->journal, ref, &identity) < 0)
         return;
     list_for_each(link, spare, &client->watches) {
         struct host_watch *watch = list_entry(link, struct host_watch, in_client);
-        if (watch->tag == tag && (!*watch->session || strcmp(watch->session, identity.session) == 0))
+        if (is_for(watch, &identity, false)) {
             begin(watch, ref);
+            return; /* one is enough, and the list may be another one by now */
+        }
     }
 }

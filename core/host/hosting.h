@@ -41,7 +41,9 @@ struct bufferevent;
 #define HOSTING_PENDING_MAX (1u << 20)       /* bytes of a feed's news in one turn */
 #define HOSTING_REQUEST_BUCKETS 4096u
 #define HOSTING_WATCH_BUCKETS 4096u
-#define HOSTING_ENDED_KEPT 4u                /* ended answers that a client remembers: see host_watch.c */
+#define HOSTING_ENDED_MAX 4096u              /* ended answers that a client remembers while the core looks what runs: see host_watch.c */
+#define HOSTING_WATCH_EARLY 8u               /* answers that begin before the core has allowed a watch: more are looked for in the journal */
+#define HOSTING_RESUME_BUCKETS 1024u
 #define HOSTING_CHANNEL_MAX (16u << 20)      /* bytes waiting for the core: over it requests are refused */
 #define HOSTING_ID_SIZE 42                   /* "chatcmpl-", 32 digits, zero */
 
@@ -63,18 +65,27 @@ struct umbel_client {
     char app[JOURNAL_NAME_MAX];
     char stream[HOSTING_ID_SIZE]; /* the newest answer, for lists */
     uint64_t position;
-    struct journal_ref ended[HOSTING_ENDED_KEPT]; /* the answers whose end it was told last; the next goes to ended_next */
-    uint32_t ended_next;
+    uint32_t watches_asked;    /* WATCH requests without an answer */
+    struct journal_ref *ended; /* answers whose end it was told since the first of them, at most HOSTING_ENDED_MAX */
+    uint32_t ended_count, ended_room;
 };
 
 /* One question to the core that has no answer yet. */
-enum host_request_kind { HOST_REQUEST_AUTH, HOST_REQUEST_ASK, HOST_REQUEST_RESUME, HOST_REQUEST_WATCH, HOST_REQUEST_STOP };
+enum host_request_kind {
+    HOST_REQUEST_AUTH,
+    HOST_REQUEST_ASK,
+    HOST_REQUEST_GIVEN_UP, /* was an ASK: its answer is one that the client may watch, no more */
+    HOST_REQUEST_RESUME,
+    HOST_REQUEST_WATCH,
+    HOST_REQUEST_STOP
+};
 struct host_request {
     uint64_t number; /* the tag on the channel */
     enum host_request_kind kind;
     struct umbel_client *client; /* NULL: gone or abandoned */
     uint64_t tag;                /* the plugin's */
     uint64_t position;           /* RESUME */
+    uint32_t resume;             /* RESUME: its place in hosting.resumes */
     struct host_request *next;
     struct list in_client;
 };
@@ -83,6 +94,9 @@ struct host_watch {
     struct umbel_client *client;
     uint64_t tag;
     uint64_t begun_ns;
+    uint64_t request; /* its WATCH that the core has not answered yet: until then nothing is shown; 0: allowed */
+    struct journal_ref early[HOSTING_WATCH_EARLY]; /* what would have been */
+    uint32_t early_count;                          /* more than fit: see the journal */
     bool dead;
     struct host_watch *next; /* bucket */
     struct list in_client;
@@ -165,6 +179,7 @@ struct hosting {
     struct list clients, dead_clients;
     uint32_t client_count, watch_count, reader_count, feed_count;
     struct host_request *requests[HOSTING_REQUEST_BUCKETS];
+    uint32_t resumes[HOSTING_RESUME_BUCKETS]; /* RESUME requests without an answer, by the stream's id */
     uint64_t next_request; /* begins at random: the number also tells other processes' questions from ours (journal_identity.asker) */
     uint32_t *shown; /* by journal slot: the generation of the newest stream that watchers were shown; 0 = none */
     struct host_watch *watches[HOSTING_WATCH_BUCKETS];
@@ -236,9 +251,16 @@ void host_unwatch(struct umbel_client *client, uint64_t tag);
 void host_watch_leave(struct umbel_client *client); /* all its watches */
 void host_watch_opened(struct hosting *hosting, struct journal_ref ref); /* a stream has begun: who watches its session? */
 void host_watch_missed(struct hosting *hosting);                         /* the same for all whose OPEN a lap took away */
-/* host_watch_runs - the core says that ref was running when it heard of the client's watch. */
-void host_watch_runs(struct umbel_client *client, uint64_t tag, struct journal_ref ref);
-void host_watch_again(struct umbel_client *client); /* asks the core once more what runs, for each of its watches */
+/* The core's answer to a watch.  host_watch_answered - allowed: the watch, or NULL if it is gone.  Refused: it is gone from now on, and the
+ * plugin is told.  Then each ref that was running when the core heard of it, and the end of that list. */
+struct host_watch *host_watch_answered(struct umbel_client *client, uint64_t number, uint32_t error, const char *text);
+void host_watch_runs(struct host_watch *watch, struct journal_ref ref);
+void host_watch_listed(struct host_watch *watch);
+void host_watch_settled(struct umbel_client *client); /* one WATCH less without an answer */
+/* host_watch_ended - the client was told the end of this answer. */
+void host_watch_ended(struct umbel_client *client, struct journal_ref ref);
+/* host_watch_own - an answer that the client has asked for and given up is one to be watched. */
+void host_watch_own(struct umbel_client *client, struct journal_ref ref);
 
 /* host_channel.c */
 int host_channel_open(struct hosting *hosting, struct why *why);
@@ -250,6 +272,7 @@ int host_channel_send_always(struct hosting *hosting); /* the same without EAGAI
 struct host_request *host_request_new(struct hosting *hosting, enum host_request_kind kind, struct umbel_client *client, uint64_t tag);
 void host_request_free(struct hosting *hosting, struct host_request *request);
 struct host_request *host_request_find(struct hosting *hosting, uint64_t number);
+uint32_t host_request_resume_of(const char *stream_id); /* a stream's place in hosting.resumes */
 
 /* host_pages.c: host->stats */
 int host_pages(const struct umbel_host *host, const struct umbel_stats_visitor *visitor, void *arg);

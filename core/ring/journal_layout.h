@@ -13,7 +13,7 @@
  * freely; only TEXT, REASONING and TOOL are entries.  How a stream ended (usage, finish, error, verdict) stands in its slot, so a
  * full arena can never keep an end from being told.
  * Publication: bytes are stored (relaxed words), then `committed` (release).  Below committed nothing changes until the stream is
- * evicted; then the slot's generation is changed first (V1, release fence V2), so a reader that copied bytes of a page that has a
+ * evicted; then the slot says FREE, and its generation is changed (V1, release fence V2) before anything else, so a reader that copied bytes of a page that has a
  * new owner sees the change (acquire fence V3, V4) and throws its copy away. */
 #ifndef JOURNAL_LAYOUT_H
 #define JOURNAL_LAYOUT_H
@@ -22,7 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define JOURNAL_MAGIC 0x02006c6e726a6d75ull /* "umjrnl", layout 2 */
+#define JOURNAL_MAGIC 0x01006c6e726a6d75ull /* "umjrnl"; what else changes is told by the layout's number */
 #define JOURNAL_LAYOUT 2u
 #define JOURNAL_HEADER_SIZE 4096u
 #define JOURNAL_PAGE_SIZE 1024u

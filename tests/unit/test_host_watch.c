@@ -25,6 +25,7 @@ struct watcher {
     struct umbel_client *client;
     uint32_t watched, own; /* answers begun by the watch, by the question */
     uint32_t ended, refused;
+    enum { READ_ON, LEAVE_OTHER_WATCH, CLOSE } then; /* what it does when an answer begins */
 };
 
 /* What happens just before the host asks for the state of a stream. */
@@ -56,6 +57,10 @@ static int on_began(void *data, uint64_t tag, struct umbel_reader *reader, const
     (void)reader, (void)stream;
     *(tag == WATCH ? &watcher->watched : &watcher->own) += 1;
     ret_options->reader_data = watcher;
+    if (watcher->then == LEAVE_OTHER_WATCH)
+        host_unwatch(watcher->client, tag == WATCH ? ASK : WATCH);
+    if (watcher->then == CLOSE)
+        host_client_close(watcher->client);
     return 0;
 }
 
@@ -134,7 +139,7 @@ static void enter(struct scene *scene, struct watcher *watcher)
 }
 
 /* Returns the number of the question to the core. */
-static uint64_t watch(struct scene *scene, struct watcher *watcher, const char *session)
+static uint64_t want_watch(struct scene *scene, struct watcher *watcher, const char *session)
 {
     assert_int_equal(host_watch(watcher->client, WATCH, session), 0);
     return scene->bench.hosting->next_request;
@@ -186,6 +191,23 @@ static void tell_watched(struct scene *scene, uint64_t number, struct journal_re
     send_frame(scene, &out);
 }
 
+static void refuse_watch(struct scene *scene, uint64_t number)
+{
+    struct control_out out = {0};
+
+    control_begin(&out, CONTROL_WATCHED, number);
+    control_put(&out, UMBEL_ERROR_AUTH);
+    control_put_text(&out, "", 0);
+    control_put(&out, 0);
+    send_frame(scene, &out);
+}
+
+/* A watch, and the core's word that nothing runs. */
+static void watch(struct scene *scene, struct watcher *watcher, const char *session)
+{
+    tell_watched(scene, want_watch(scene, watcher, session), (struct journal_ref){0, 0});
+}
+
 static struct journal_ref whole_stream(struct scene *scene)
 {
     struct journal_ref ref = open_stream(&scene->bench);
@@ -196,7 +218,7 @@ static struct journal_ref whole_stream(struct scene *scene)
 }
 
 /* Goal: a watcher gets each new answer of its session once, also when the core's list names it after its end, and none that ended before it
- * came.  Catches: an answer told twice, whole, to every watcher of the session. */
+ * came.  Catches: an answer told twice, whole, or to every watcher of the session. */
 static void a_watcher_gets_each_answer_once(void **state)
 {
     struct scene scene;
@@ -211,22 +233,19 @@ static void a_watcher_gets_each_answer_once(void **state)
     enter(&scene, &young);
     enter(&scene, &elsewhere);
     enter(&scene, &late);
-    tell_watched(&scene, watch(&scene, &old, "s"), (struct journal_ref){0, 0});
-    uint64_t other = watch(&scene, &elsewhere, "t");
+    watch(&scene, &old, "s");
+    watch(&scene, &elsewhere, "t");
     struct journal_ref ref = open_stream(&scene.bench);
     settle(&scene.bench);
     assert_int_equal(old.watched, 1);
-    tell_watched(&scene, other, ref); /* it watches another session by now */
-    uint64_t number = watch(&scene, &young, "s"), again;
-    host_watch_again(old.client);
-    again = scene.bench.hosting->next_request;
+    uint64_t number = want_watch(&scene, &young, "s"), again = want_watch(&scene, &old, "s");
     say(&scene.bench, ref, "text");
     end_stream(&scene.bench, ref, UMBEL_VERDICT_COMPLETE);
     settle(&scene.bench);
     assert_true(old.watched == 1 && old.ended == 1 && young.watched == 0);
     watch(&scene, &late, "s");
     tell_watched(&scene, number, ref); /* it ran when the core heard of that watch: it is owed, to that watch alone */
-    tell_watched(&scene, again, ref);
+    tell_watched(&scene, again, ref);  /* his other watch has told him all of it */
     settle(&scene.bench);
     assert_true(old.watched == 1 && young.watched == 1 && young.ended == 1);
     assert_true(elsewhere.watched == 0 && late.watched == 0);
@@ -240,11 +259,84 @@ static void a_watcher_gets_each_answer_once(void **state)
     watch(&scene, &young, ""); /* of all sessions, but of no answer that had ended before */
     settle(&scene.bench);
     assert_true(young.watched == 0 && late.watched == 2);
+    whole_stream(&scene);
+    settle(&scene.bench);
+    assert_true(young.watched == 1 && late.watched == 3 && stranger.watched == 0);
     host_client_close(young.client);
-    assert_int_equal(stranger.watched, 0);
     host_client_close(stranger.client);
     host_client_close(elsewhere.client);
     host_client_close(late.client);
+    scene_close(&scene);
+}
+
+/* Goal: nothing is shown before the core has allowed the watch, then all that began meanwhile, few answers or many; nothing at all if it
+ * refuses.  Catches: text for somebody who may not read it (any more); an answer between the question and its answer that is lost, or told twice. */
+static void a_watch_waits_for_the_core(void **state)
+{
+    struct scene scene;
+    struct watcher allowed, refused, closing;
+
+    (void)state;
+    for (uint32_t many = 0; many <= 3 * HOSTING_WATCH_EARLY; many += HOSTING_WATCH_EARLY / 2) {
+        scene_open(&scene);
+        enter(&scene, &allowed);
+        enter(&scene, &refused);
+        enter(&scene, &closing);
+        closing.then = CLOSE;
+        struct journal_ref before = open_stream(&scene.bench);
+        settle(&scene.bench);
+        uint64_t good = want_watch(&scene, &allowed, "s"), bad = want_watch(&scene, &refused, "s");
+        uint64_t last = want_watch(&scene, &closing, "s");
+        for (uint32_t i = 0; i < many; i++)
+            whole_stream(&scene);
+        settle(&scene.bench);
+        assert_true(allowed.watched == 0 && refused.watched == 0);
+        tell_watched(&scene, good, before);
+        refuse_watch(&scene, bad);
+        assert_int_equal(refused.refused, 1);
+        tell_watched(&scene, last, before);
+        assert_int_equal(closing.watched, 1);
+        end_stream(&scene.bench, before, UMBEL_VERDICT_COMPLETE);
+        whole_stream(&scene);
+        settle(&scene.bench);
+        assert_int_equal(allowed.watched, many + 2);
+        assert_int_equal(allowed.ended, many + 2);
+        assert_int_equal(refused.watched, 0);
+        host_client_close(allowed.client);
+        host_client_close(refused.client);
+        scene_close(&scene);
+    }
+}
+
+/* Goal: a client that reads many answers and watches once more is told the end of each once.  Catches: a memory of ends that is too short. */
+static void a_second_watch_doubles_nothing(void **state)
+{
+    struct scene scene;
+    struct watcher watcher;
+    struct journal_ref refs[20];
+    struct control_out out = {0};
+
+    (void)state;
+    scene_open(&scene);
+    enter(&scene, &watcher);
+    watch(&scene, &watcher, "s");
+    for (uint32_t i = 0; i < 20; i++)
+        refs[i] = open_stream(&scene.bench);
+    settle(&scene.bench);
+    uint64_t number = want_watch(&scene, &watcher, "");
+    for (uint32_t i = 0; i < 20; i++)
+        end_stream(&scene.bench, refs[i], UMBEL_VERDICT_COMPLETE);
+    settle(&scene.bench);
+    control_begin(&out, CONTROL_WATCHED, number);
+    control_put(&out, 0);
+    control_put_text(&out, "", 0);
+    control_put(&out, 20);
+    for (uint32_t i = 0; i < 20; i++)
+        put_ref(&out, refs[i]);
+    send_frame(&scene, &out);
+    settle(&scene.bench);
+    assert_true(watcher.watched == 20 && watcher.ended == 20);
+    host_client_close(watcher.client);
     scene_close(&scene);
 }
 
@@ -290,15 +382,15 @@ static void frames_do_not_overtake_the_ring(void **state)
 {
     struct scene scene;
     struct watcher asker;
-    uint64_t numbers[3 * HOSTING_ENDED_KEPT];
+    uint64_t numbers[12];
 
     (void)state;
     scene_open(&scene);
     enter(&scene, &asker);
     watch(&scene, &asker, "s");
-    for (uint32_t i = 0; i < 3 * HOSTING_ENDED_KEPT; i++)
+    for (uint32_t i = 0; i < 12; i++)
         numbers[i] = ask(&scene, &asker);
-    for (uint32_t i = 0; i < 3 * HOSTING_ENDED_KEPT; i++) {
+    for (uint32_t i = 0; i < 12; i++) {
         struct journal_ref own = open_asked(&scene.bench, numbers[i]);
         end_stream(&scene.bench, own, UMBEL_VERDICT_COMPLETE);
         tell_began(&scene, numbers[i], own);
@@ -307,35 +399,46 @@ static void frames_do_not_overtake_the_ring(void **state)
         while (host_feeds_busy(scene.bench.hosting));
     }
     settle(&scene.bench);
-    assert_true(asker.own == 3 * HOSTING_ENDED_KEPT && asker.ended == asker.own && asker.watched == 0);
+    assert_true(asker.own == 12 && asker.ended == asker.own && asker.watched == 0);
     host_client_close(asker.client);
     scene_close(&scene);
 }
 
-/* Goal: what the core says of one watch of a client is for that one.  Catches: an answer begun for its neighbour. */
+/* Goal: what the core says of one watch of a client is for that one, and a plugin may do what it likes when it is told.  Catches: an answer begun
+ * for its neighbour, or for a later watch of the same tag; a walk that follows a watch out of its list. */
 static void each_watch_of_a_client_is_its_own(void **state)
 {
     struct scene scene;
     struct watcher watcher;
 
     (void)state;
-    scene_open(&scene);
-    enter(&scene, &watcher);
-    struct journal_ref ref = open_stream(&scene.bench);
-    settle(&scene.bench);
-    watch(&scene, &watcher, "s");
-    assert_int_equal(host_watch(watcher.client, ASK, ""), 0);
-    tell_watched(&scene, scene.bench.hosting->next_request, ref);
-    assert_true(watcher.own == 1 && watcher.watched == 0);
-    host_unwatch(watcher.client, ASK);
-    end_stream(&scene.bench, ref, UMBEL_VERDICT_COMPLETE);
-    settle(&scene.bench);
-    host_client_close(watcher.client);
-    scene_close(&scene);
+    for (uint32_t i = 0; i < 3; i++) {
+        scene_open(&scene);
+        enter(&scene, &watcher);
+        struct journal_ref ref = open_stream(&scene.bench);
+        settle(&scene.bench);
+        uint64_t first = want_watch(&scene, &watcher, "s");
+        host_unwatch(watcher.client, WATCH);
+        uint64_t second = want_watch(&scene, &watcher, "s");
+        tell_watched(&scene, first, ref);
+        assert_int_equal(watcher.watched, 0);
+        assert_int_equal(host_watch(watcher.client, ASK, ""), 0);
+        watcher.then = i;
+        tell_watched(&scene, scene.bench.hosting->next_request, ref);
+        assert_true(watcher.own == 1 && watcher.watched == 0);
+        tell_watched(&scene, second, (struct journal_ref){0, 0});
+        end_stream(&scene.bench, ref, UMBEL_VERDICT_COMPLETE);
+        whole_stream(&scene);
+        settle(&scene.bench);
+        assert_int_equal(watcher.own + watcher.watched, i == CLOSE ? 1 : 2);
+        assert_int_equal(watcher.ended, i == CLOSE ? 0 : 2);
+        host_client_close(watcher.client);
+        scene_close(&scene);
+    }
 }
 
 /* Goal: an answer that its asker has given up before it heard of it is one that he watches like others'.  Catches: an answer that is shown to
- * everybody but him. */
+ * everybody but him, or twice. */
 static void a_question_that_was_given_up_is_watched(void **state)
 {
     struct scene scene;
@@ -345,20 +448,56 @@ static void a_question_that_was_given_up_is_watched(void **state)
     scene_open(&scene);
     enter(&scene, &asker);
     watch(&scene, &asker, "s");
-    struct journal_ref ref = open_asked(&scene.bench, ask(&scene, &asker));
+    uint64_t number = ask(&scene, &asker);
+    struct journal_ref ref = open_asked(&scene.bench, number);
     settle(&scene.bench);
     assert_int_equal(asker.watched, 0);
     host_abandon(asker.client, ASK);
-    tell_watched(&scene, scene.bench.hosting->next_request, ref);
+    end_stream(&scene.bench, ref, UMBEL_VERDICT_COMPLETE);
     settle(&scene.bench);
-    assert_true(asker.watched == 1 && asker.own == 0);
-    ref = open_asked(&scene.bench, ask(&scene, &asker));
+    tell_began(&scene, number, ref);
+    settle(&scene.bench);
+    assert_true(asker.watched == 1 && asker.ended == 1 && asker.own == 0);
+    number = ask(&scene, &asker);
     host_abandon(asker.client, ASK);
+    ref = open_asked(&scene.bench, number);
     settle(&scene.bench);
-    tell_watched(&scene, scene.bench.hosting->next_request, ref);
+    assert_int_equal(asker.watched, 2);
+    tell_began(&scene, number, ref);
     settle(&scene.bench);
     assert_true(asker.watched == 2 && asker.own == 0);
     host_client_close(asker.client);
+    scene_close(&scene);
+}
+
+/* Goal: while somebody is coming back to an answer nobody says that its last reader has left.  Catches: a report behind RESUME that takes the place
+ * which the core has counted for him. */
+static void who_comes_back_keeps_the_place(void **state)
+{
+    struct scene scene;
+    struct watcher leaver, comer;
+
+    (void)state;
+    scene_open(&scene);
+    enter(&scene, &leaver);
+    enter(&scene, &comer);
+    watch(&scene, &leaver, "s");
+    struct journal_ref ref = open_stream(&scene.bench);
+    settle(&scene.bench);
+    struct host_feed *feed = scene.bench.hosting->feeds[ref.slot];
+    assert_int_equal(feed->told, 1);
+    assert_int_equal(host_resume(comer.client, ASK, feed->id, 0), 0);
+    uint64_t number = scene.bench.hosting->next_request;
+    host_client_close(leaver.client);
+    settle(&scene.bench);
+    assert_ptr_equal(scene.bench.hosting->feeds[ref.slot], feed);
+    assert_int_equal(feed->told, 1);
+    tell_began(&scene, number, ref);
+    settle(&scene.bench);
+    assert_true(comer.own == 1 && feed->told == 1);
+    host_client_close(comer.client);
+    settle(&scene.bench);
+    assert_null(scene.bench.hosting->feeds[ref.slot]);
     scene_close(&scene);
 }
 
@@ -449,7 +588,8 @@ int main(void)
         cmocka_unit_test(a_watcher_gets_each_answer_once),         cmocka_unit_test(an_asker_misses_nothing_of_others),
         cmocka_unit_test(a_question_that_was_given_up_is_watched), cmocka_unit_test(laps_hide_nothing),
         cmocka_unit_test(a_late_begin_leaves_the_next_stream_alone), cmocka_unit_test(frames_do_not_overtake_the_ring),
-        cmocka_unit_test(each_watch_of_a_client_is_its_own),
+        cmocka_unit_test(each_watch_of_a_client_is_its_own),       cmocka_unit_test(a_watch_waits_for_the_core),
+        cmocka_unit_test(a_second_watch_doubles_nothing),          cmocka_unit_test(who_comes_back_keeps_the_place),
     };
 
     while (open("/dev/null", O_RDONLY | O_CLOEXEC) <= CONTROL_FD_CHANNEL) /* the channel's number is nobody else's */
