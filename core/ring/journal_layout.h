@@ -13,8 +13,8 @@
  * freely; only TEXT, REASONING and TOOL are entries.  How a stream ended (usage, finish, error, verdict) stands in its slot, so a
  * full arena can never keep an end from being told.
  * Publication: bytes are stored (relaxed words), then `committed` (release).  Below committed nothing changes until the stream is
- * evicted; then the slot says FREE, and its generation is changed (V1, release fence V2) before anything else, so a reader that copied bytes of a page that has a
- * new owner sees the change (acquire fence V3, V4) and throws its copy away. */
+ * evicted; then the slot says FREE, and its generation is changed (V1, release fence V2) before anything else, so a reader that copied
+ * bytes of a page that has a new owner sees the change (acquire fence V3, V4) and throws its copy away. */
 #ifndef JOURNAL_LAYOUT_H
 #define JOURNAL_LAYOUT_H
 

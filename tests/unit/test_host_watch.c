@@ -59,8 +59,10 @@ static int on_began(void *data, uint64_t tag, struct umbel_reader *reader, const
     ret_options->reader_data = watcher;
     if (watcher->then == LEAVE_OTHER_WATCH)
         host_unwatch(watcher->client, tag == WATCH ? ASK : WATCH);
-    if (watcher->then == CLOSE)
+    if (watcher->then == CLOSE) {
         host_client_close(watcher->client);
+        watcher->client = NULL;
+    }
     return 0;
 }
 
@@ -304,6 +306,7 @@ static void a_watch_waits_for_the_core(void **state)
         assert_int_equal(refused.watched, 0);
         host_client_close(allowed.client);
         host_client_close(refused.client);
+        host_client_close(closing.client);
         scene_close(&scene);
     }
 }
