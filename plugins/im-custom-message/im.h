@@ -147,7 +147,8 @@ struct im_job *im_job_new(struct im_bot *bot, const char *user, const char *grou
 void im_job_free(struct im_job *job);           /* leaves the answer; nothing more is sent */
 void im_job_start(struct im_job *job);          /* becomes a client of the host; asks, or resumes job->stream */
 void im_job_stop(struct im_job *job);           /* the user does not want the rest */
-void im_job_end(struct im_job *job, enum im_ending ending, const char *words);
+void im_job_end(struct im_job *job, enum im_ending ending, const char *words); /* no more text will come */
+void im_job_interrupt(struct im_job *job);      /* there is no time for more: it is finished with what there is */
 void im_job_look(struct im_job *job);           /* something has changed: is there a call to make? */
 void im_job_look_at(struct im_job *job, uint64_t when_ns);
 void im_job_text(struct im_job *job);           /* text has come: look, unless the timer will */
@@ -186,7 +187,7 @@ void im_keep_restore(struct im *im); /* begins again what a process that has end
 extern const struct umbel_codec im_watcher_codec;
 void im_mirror_open(struct im_bot *bot);
 void im_mirror_close(struct im_bot *bot);
-void im_mirror_asked(struct im_job *job);    /* a job of ours has begun or come to nothing: mirrors held back for it are decided */
+void im_mirror_asked(struct im_job *job);    /* leaves IM_ASKING, begun or not: mirrors held back for it are decided */
 void im_mirror_stranger(struct im_job *job); /* the service knows no such user */
 
 /* im_hook.c */

@@ -113,8 +113,19 @@ void im_job_stop(struct im_job *job)
     }
 }
 
+/* All text that will come has come.  Whatever was held for its question is decided. */
+static void end_phase(struct im_job *job)
+{
+    bool asking = job->phase == IM_ASKING;
+
+    job->phase = IM_ENDED;
+    if (asking)
+        im_mirror_asked(job);
+}
+
 void im_job_end(struct im_job *job, enum im_ending ending, const char *words)
 {
+    end_phase(job);
     im_answer_end(&job->answer, ending, words);
     clear_timer(job); /* the end may go sooner than the next snapshot */
     im_job_look(job);
@@ -129,7 +140,7 @@ void im_job_text(struct im_job *job)
     im_job_look(job);
 }
 
-/* The text that the service refused to take any more of is not read on. */
+/* The text that is not wanted any more is not read on. */
 static void leave_reader(struct im_job *job)
 {
     if (job->reader)
@@ -137,6 +148,14 @@ static void leave_reader(struct im_job *job)
     job->reader = NULL;
     if (job->phase == IM_READING)
         job->phase = IM_ENDED;
+}
+
+void im_job_interrupt(struct im_job *job)
+{
+    if (job->answer.ending != IM_RUNNING)
+        return;
+    leave_reader(job);
+    im_job_end(job, IM_INTERRUPTED, job->im->text_interrupted);
 }
 
 void im_job_look(struct im_job *job)
@@ -180,6 +199,7 @@ void im_job_finished(struct im_job *job)
         im->real->count(im->real, "im_parts_abandoned", job->answer.abandoned);
     if (job->mirrored && job->answer.gave_up && job->last_class == IM_ACCOUNT)
         im_mirror_stranger(job);
+    end_phase(job); /* given up before it was asked */
     im_keep_forget(job);
     if (chat)
         im_chat_job_done(chat, job);

@@ -101,6 +101,8 @@ void im_mirror_asked(struct im_job *asked)
 {
     struct im_job *job, *next;
 
+    if (!asked->chat || *asked->group)
+        return; /* nothing is held for it: only a user's own question may be what is mirrored, see is_ours */
     for (job = TAILQ_FIRST(&asked->bot->mirrors); job; job = next) {
         next = TAILQ_NEXT(job, in_mirrors);
         if (job == asked || strcmp(job->user, asked->user) != 0)

@@ -194,15 +194,8 @@ static void on_drain(evutil_socket_t fd, short what, void *arg)
             event_add(im->drain, &(struct timeval){0, LEAVE_LOOK_MS * 1000});
         return;
     }
-    TAILQ_FOREACH(job, &im->jobs, link) {
-        if (job->answer.ending != IM_RUNNING)
-            continue;
-        job->phase = IM_ENDED;
-        if (job->reader)
-            im->real->reader_leave(job->reader);
-        job->reader = NULL;
-        im_job_end(job, IM_INTERRUPTED, im->text_interrupted);
-    }
+    TAILQ_FOREACH(job, &im->jobs, link)
+        im_job_interrupt(job);
 }
 
 static int open_parts(struct im *im)

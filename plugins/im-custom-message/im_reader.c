@@ -29,8 +29,6 @@ static const char *words_of(const struct im *im, uint32_t error)
 
 static void failed(struct im_job *job, uint32_t error)
 {
-    job->phase = IM_ENDED;
-    im_mirror_asked(job);
     im_job_end(job, IM_FAILED, words_of(job->im, error));
 }
 
@@ -94,7 +92,6 @@ static void on_refused(void *data, uint64_t tag, uint32_t error, const char *tex
         im->real->log(im->real, UMBEL_LOG_WARN, job->stream, "cannot be taken up again: %s", text);
         if (job->saved_size)
             im_answer_take(&job->answer, job->saved, job->saved_size);
-        job->phase = IM_ENDED;
         im_job_end(job, IM_INTERRUPTED, im->text_interrupted);
         return;
     }
@@ -123,7 +120,6 @@ static int on_encode(void *self, uint32_t variant, void *reader_data, const stru
 static int lost(struct im_job *job)
 {
     job->reader = NULL;
-    job->phase = IM_ENDED;
     im_job_end(job, IM_INTERRUPTED, job->im->text_interrupted);
     return -1;
 }
@@ -158,7 +154,6 @@ static void on_ended(void *reader_data, uint32_t verdict)
 
     job->reader = NULL;
     job->reader_waits = false;
-    job->phase = IM_ENDED;
     switch (verdict) {
     case UMBEL_VERDICT_COMPLETE:
         im_job_end(job, IM_DONE, im->text_empty);

@@ -53,9 +53,11 @@ static struct umbel_client *client_open(const struct umbel_host *table, const st
                                         const char *peer)
 {
     struct fake_host *host = of(table);
-    struct umbel_client *client = fake_memory(sizeof *client);
 
     (void)peer;
+    if (host->refuse_clients)
+        return NULL;
+    struct umbel_client *client = fake_memory(sizeof *client);
     client->host = host;
     client->codec = codec;
     client->self = self;
@@ -567,6 +569,11 @@ void fake_ask_refuse(struct fake_ask *question, uint32_t error, const char *text
 void fake_host_refuse_asks(struct fake_host *host, int r)
 {
     host->refuse_asks = r;
+}
+
+void fake_host_refuse_clients(struct fake_host *host, bool refuse)
+{
+    host->refuse_clients = refuse;
 }
 
 void fake_host_hold_authorize(struct fake_host *host, bool hold)

@@ -71,6 +71,8 @@ void fake_ask_refuse(struct fake_ask *ask, uint32_t error, const char *text);
 
 /* fake_host_refuse_asks - host->ask returns this (-errno) at once; 0 = back to normal. */
 void fake_host_refuse_asks(struct fake_host *host, int r);
+/* fake_host_refuse_clients - host->client_open finds no room. */
+void fake_host_refuse_clients(struct fake_host *host, bool refuse);
 /* fake_host_hold_authorize - answers to authorize() wait until this is called with false. */
 void fake_host_hold_authorize(struct fake_host *host, bool hold);
 /* fake_host_hold_resume - the same for resume(). */

@@ -124,7 +124,7 @@ struct fake_host {
     void (*answer)(void *arg, struct fake_ask *ask);
     void *answer_arg;
     int refuse_asks;
-    bool hold_authorize, hold_resume, watch_first, turn_away;
+    bool refuse_clients, hold_authorize, hold_resume, watch_first, turn_away;
     uint64_t next_id;
     bool sending; /* deliveries are being made */
     struct fake_send sends[FAKE_SENDS];
