@@ -354,10 +354,15 @@ void umbel_ws_say(struct umbel_ws_client *client, const struct umbel_out *frames
 
 void umbel_ws_say_now(struct umbel_ws_client *client, const struct umbel_out *frames)
 {
-    if (client->state == WS_HANDSHAKE)
+    if (client->state == WS_HANDSHAKE) {
         umbel_ws_say(client, frames); /* nothing can go out before the upgrade's own answer */
-    else if (!frames->failed && frames->size && !client->end_code)
-        ws_write_now(client, frames->data, frames->size);
+        return;
+    }
+    if (frames->failed || !frames->size || client->end_code)
+        return;
+    ws_write_now(client, frames->data, frames->size);
+    if (client->access == WS_KNOWN) /* strangers could stay for ever at the price of a heartbeat */
+        ws_time_rest(client);
 }
 
 void umbel_ws_watch(struct umbel_ws_client *client, const char *session, uint32_t variant, void *data)

@@ -54,7 +54,7 @@ struct umbel_ws_codec {
     uint32_t ping_s;        /* a ping after so many silent seconds; hang-up after ping_s + pong_s without any sign */
     uint32_t pong_s;
     uint32_t flags;         /* UMBEL_WS_* */
-    uint32_t idle_s;        /* close 1000 after so long without a question or an answer; 0 = never */
+    uint32_t idle_s;        /* close 1000 after so long without a question, an answer or a umbel_ws_say_now; 0 = never */
 
     /* A client wants in.  Call umbel_ws_authorize() (now or with the first message), umbel_ws_watch(), remember what it says.
      * Returns 0 to accept, or an HTTP status to refuse with. */
@@ -103,7 +103,8 @@ UMBEL_EXPORT void umbel_ws_resume(struct umbel_ws_client *client, uint32_t varia
 /* umbel_ws_say - frames of the codec's own (built with umbel_ws_frame_begin/end) sent in turn, as if they answered a question. */
 UMBEL_EXPORT void umbel_ws_say(struct umbel_ws_client *client, const struct umbel_out *frames);
 
-/* umbel_ws_say_now - the same, at once, between the frames of a running answer. */
+/* umbel_ws_say_now - the same, at once, between the frames of a running answer.  A client that may ask is not idle then: the answer to its
+ * heartbeat keeps the connection.  To others it can be said as often, and they go after idle_s. */
 UMBEL_EXPORT void umbel_ws_say_now(struct umbel_ws_client *client, const struct umbel_out *frames);
 
 /* umbel_ws_watch - every answer of the session until the client goes.  data: handed to encode for a private variant (one value for all

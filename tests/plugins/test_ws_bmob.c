@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+#include <umbel/ws.h>
 
 #include "plugins/ws-bmob/bmob.h"
 #include "tests/plugins/ws_client.h"
@@ -21,6 +24,24 @@ struct bmob_test {
     struct fake_host *host;
     int port;
 };
+
+static uint32_t idle_s; /* in place of the codec's ten minutes, 0 = those */
+
+int __real_umbel_ws_open(const struct umbel_host *host, const struct umbel_config *config, const struct umbel_ws_codec *codec, void *self,
+                         struct umbel_ws **ret_ws);
+int __wrap_umbel_ws_open(const struct umbel_host *host, const struct umbel_config *config, const struct umbel_ws_codec *codec, void *self,
+                         struct umbel_ws **ret_ws);
+
+int __wrap_umbel_ws_open(const struct umbel_host *host, const struct umbel_config *config, const struct umbel_ws_codec *codec, void *self,
+                         struct umbel_ws **ret_ws)
+{
+    static struct umbel_ws_codec hasty;
+
+    hasty = *codec;
+    assert_int_equal(codec->idle_s, 600);
+    hasty.idle_s = idle_s ? idle_s : codec->idle_s;
+    return __real_umbel_ws_open(host, config, &hasty, self, ret_ws);
+}
 
 static struct bmob_test start(const char *option, const char *value)
 {
@@ -487,6 +508,59 @@ static void test_heartbeat(void **state)
     }
     finish(stream);
     ws_client_expect_content(client, "", "stop");
+    ws_client_close(client);
+    fake_host_free(test.host);
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void turns(struct bmob_test *test, uint64_t ms)
+{
+    uint64_t end = now_ms() + ms;
+
+    do
+        fake_host_turn(test->host, 10);
+    while (now_ms() < end);
+}
+
+/* Goal: heartbeats keep the connection of a client that may ask, beyond the idle time; when they stop it ends with 1000.  Those of a client
+ * that may not ask keep nothing.  Method: an idle time of 2 s, a heartbeat every 500 ms for 3 s.  Catches: heartbeats that are answered and
+ * do not count; strangers who hold connections for ever. */
+static void test_heartbeat_keeps(void **state)
+{
+    static const char *const strangers[] = {"/1/ai/wrong", "/1/ai"};
+    struct ws_client *stranger[2];
+
+    (void)state;
+    idle_s = 2;
+    struct bmob_test test = start(NULL, NULL);
+    idle_s = 0;
+    struct ws_client *client = ws_client_upgrade(test.host, test.port, "/1/ai/" KEY);
+    for (size_t i = 0; i < 2; i++)
+        stranger[i] = ws_client_upgrade(test.host, test.port, strangers[i]);
+    for (int beat = 0; beat < 6; beat++) {
+        ws_client_text(client, "ping");
+        ws_client_expect(client, "{\"success\":\"ok\"}");
+        if (beat < 3)
+            for (size_t i = 0; i < 2; i++) {
+                ws_client_text(stranger[i], "ping");
+                ws_client_expect(stranger[i], "{\"success\":\"ok\"}");
+            }
+        turns(&test, 500);
+        if (beat == 4) /* 2.5 s after they came, 1.5 s after their last heartbeat */
+            assert_int_equal(fake_host_stats(test.host)->clients, 1);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        ws_client_expect_close(stranger[i], 1000);
+        ws_client_close(stranger[i]);
+    }
+    ws_client_expect_close(client, 1000);
     ws_client_close(client);
     fake_host_free(test.host);
 }
@@ -1039,6 +1113,7 @@ int main(void)
         cmocka_unit_test(test_bad_requests),
         cmocka_unit_test(test_request_to_core),
         cmocka_unit_test(test_heartbeat),
+        cmocka_unit_test(test_heartbeat_keeps),
         cmocka_unit_test(test_turns),
         cmocka_unit_test(test_flood_stops_reading),
         cmocka_unit_test(test_size_limit),

@@ -442,7 +442,8 @@ static void test_hang_up(void **state)
     ws_client_close(client);
 }
 
-/* Goal: a client is idle without questions and answers, not while an answer runs or it watches, however long that takes. */
+/* Goal: a client is idle without questions and answers, not while an answer runs or it watches, however long that takes, and not while its
+ * codec has something to say to it at once. */
 static void test_idle(void **state)
 {
     struct probe_test *test = *state;
@@ -456,9 +457,16 @@ static void test_idle(void **state)
     struct ws_client *idle = join(test);
     ws_client_expect_close(idle, 1000);
     ws_client_close(idle);
-    for (uint64_t end = now_ms() + 1500; now_ms() < end;) /* both are older than the one that was closed, by far */
-        fake_host_turn(test->host, 20);
+    struct ws_client *lively = join(test);
+    for (int i = 0; i < 5; i++) { /* the others are older than the one that was closed, by far */
+        ws_client_text(lively, "now here");
+        ws_client_expect(lively, "here");
+        for (uint64_t end = now_ms() + 300; now_ms() < end;)
+            fake_host_turn(test->host, 20);
+    }
     ws_client_expect_nothing(watcher);
+    ws_client_expect_close(lively, 1000);
+    ws_client_close(lively);
     fake_stream_close(stream, UMBEL_VERDICT_COMPLETE);
     ws_client_expect(busy, "a:end");
     ws_client_expect_close(busy, 1000);
