@@ -7,6 +7,12 @@
 
 #include <umbel/json.h>
 
+/* The one word an EventSource obeys. */
+static void stop_coming(struct wxapp *wxapp, struct umbel_http_request *request, const struct umbel_stream *stream)
+{
+    umbel_http_answer(request, 204, wxapp_headers(wxapp, request, false, stream), NULL, 0);
+}
+
 /* Ends a request that gets no answer of the model, in the client's own way. */
 static void refuse(struct wxapp *wxapp, struct umbel_http_request *request, uint32_t error, const char *what)
 {
@@ -14,8 +20,7 @@ static void refuse(struct wxapp *wxapp, struct umbel_http_request *request, uint
     struct umbel_http_start start;
 
     if (mine->again && error != UMBEL_ERROR_RATE && error != UMBEL_ERROR_BUSY && error != UMBEL_ERROR_INTERNAL) {
-        umbel_http_answer(request, 204, wxapp_headers(wxapp, request, false, NULL), NULL,
-                          0); /* the one word an EventSource obeys */
+        stop_coming(wxapp, request, NULL);
         return;
     }
     umbel_out_reset(&wxapp->out);
@@ -90,6 +95,10 @@ static void on_request(void *self, struct umbel_http_request *request)
         refuse(wxapp, request, UMBEL_ERROR_BAD_REQUEST, wrong);
         return;
     }
+    if (((const struct wxapp_request *)umbel_http_data(request))->over) {
+        stop_coming(wxapp, request, NULL); /* whose answer it was does not matter: nothing of it is said */
+        return;
+    }
     uint32_t count = add_key(list, 0, wxapp_field(request, "token"));
     if (bearer && !strncasecmp(bearer, "Bearer ", 7))
         count = add_key(list, count, bearer + 7 + strspn(bearer + 7, " "));
@@ -156,10 +165,9 @@ static int on_unsaid(void *self, struct umbel_http_request *request, const struc
 {
     const struct wxapp_request *mine = umbel_http_data(request);
 
-    (void)ending;
-    if (!mine->again)
-        return 0;
-    umbel_http_answer(request, 204, wxapp_headers(self, request, false, stream), NULL, 0);
+    if (!mine->again || ending->verdict == UMBEL_VERDICT_FAILED || ending->verdict == UMBEL_VERDICT_TRUNCATED)
+        return 0; /* an error is something to say, to who does not name it as what it has */
+    stop_coming(self, request, stream);
     return 1;
 }
 

@@ -50,6 +50,7 @@ void wxapp_h5_end(const struct umbel_stream *stream, const struct umbel_http_end
 void wxapp_h5_error(const struct umbel_stream *stream, uint64_t position, uint32_t error, const char *what,
                     struct umbel_out *out);
 #define WXAPP_H5_KEEPALIVE ": ka\n\n"
+#define WXAPP_H5_OVER ":end" /* behind the place in the id of a last event that the place does not tell: who has seen it misses nothing */
 
 /* ---- a request: wxapp_request.c ---- */
 
@@ -57,7 +58,8 @@ struct wxapp_request {
     struct umbel_json *body; /* a JSON body, until it is acted on */
     bool mini;               /* speaks the mini-program's frames */
     bool usage;
-    bool again; /* an EventSource that comes back with Last-Event-ID */
+    bool again; /* an EventSource that comes back with Last-Event-ID ... */
+    bool over;  /* ... of a last event */
 };
 
 /* wxapp_field - a text member of the body (JSON or form), else of the address; NULL if absent. */

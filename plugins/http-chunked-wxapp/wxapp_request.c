@@ -42,6 +42,36 @@ bool wxapp_is_mini(struct umbel_http_request *request)
     return flag(request, "is_wxapp", referer && !strncasecmp(referer, platform, sizeof platform - 1));
 }
 
+/* A member of another type would be taken for absent, and the question asked otherwise than it was meant: without its memory, of
+ * another model, or asked and paid where it was to be watched.  NULL, or what is wrong. */
+static const char *wrong_type(const struct umbel_json *body)
+{
+    static const struct {
+        const char *name, *wrong;
+        bool flag;
+    } members[] = {{"prompt", "prompt is not a string", false},  {"session", "session is not a string", false},
+                   {"model", "model is not a string", false},    {"token", "token is not a string", false},
+                   {"resume", "resume is not a string", false},  {"watch", "watch is not 1 or 0", true},
+                   {"is_wxapp", "is_wxapp is not 1 or 0", true}, {"usage", "usage is not 1 or 0", true}};
+
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        int type = umbel_json_type(umbel_json_member(body, members[i].name));
+        bool is_flag = members[i].flag && (type == UMBEL_JSON_BOOL || type == UMBEL_JSON_NUMBER);
+        if (type > UMBEL_JSON_NULL && type != UMBEL_JSON_STRING && !is_flag)
+            return members[i].wrong;
+    }
+    return NULL;
+}
+
+/* Bytes of a place ("<id>:<n>") without the mark of a last event. */
+static size_t place_size(const char *text, bool *ret_over)
+{
+    size_t size = strlen(text), mark = sizeof WXAPP_H5_OVER - 1;
+
+    *ret_over = size > mark && !strcmp(text + size - mark, WXAPP_H5_OVER);
+    return *ret_over ? size - mark : size;
+}
+
 /* A JSON body says so, or cannot be anything else. */
 static bool is_json(struct umbel_http_request *request, const char *body, size_t size)
 {
@@ -72,12 +102,16 @@ const char *wxapp_read(struct umbel_http_request *request)
             wrong = "the body is not JSON";
         else if (umbel_json_type(mine->body) != UMBEL_JSON_OBJECT)
             wrong = "the body is not a JSON object";
+        else
+            wrong = wrong_type(mine->body);
     }
     const struct umbel_json *options = umbel_json_member(mine->body, "stream_options");
     const char *last = umbel_http_header(request, "last-event-id");
     mine->mini = wxapp_is_mini(request);
     mine->usage = umbel_json_bool(umbel_json_member(options, "include_usage"), 0) || flag(request, "usage", false);
     mine->again = !mine->mini && last && *last;
+    if (mine->again)
+        place_size(last, &mine->over);
     return wrong;
 }
 
@@ -163,7 +197,9 @@ void wxapp_start(const struct wxapp *wxapp, struct umbel_http_request *request, 
 /* "<id>:<n>" */
 static uint32_t resume(struct umbel_http_request *request, const char *text, const char **ret_what)
 {
-    const char *colon = strrchr(text, ':');
+    bool over;
+    size_t whole = place_size(text, &over); /* the mark is no mistake: ids are what a page has at hand */
+    const char *colon = memrchr(text, ':', whole);
     char id[64], *end = NULL;
     size_t size = colon ? (size_t)(colon - text) : 0;
 
@@ -172,7 +208,7 @@ static uint32_t resume(struct umbel_http_request *request, const char *text, con
         return UMBEL_ERROR_BAD_REQUEST;
     errno = 0;
     unsigned long long position = strtoull(colon + 1, &end, 10);
-    if (*end || errno)
+    if (end != text + whole || errno)
         return UMBEL_ERROR_BAD_REQUEST;
     memcpy(id, text, size);
     id[size] = '\0';

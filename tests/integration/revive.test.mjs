@@ -122,7 +122,8 @@ for (const io of ['auto', 'epoll'])
       assert.equal(rest.status, 200);
       assert.equal(texts(rest.body), tail(good.text, n));
       assert.match(rest.body, /\[DONE\]/);
-      for (const place of [`${good.id}:${Buffer.byteLength(good.text)}`, `${good.id}:${inside(good.text)}`, `chatcmpl-${'0'.repeat(32)}:0`]) assert.equal((await again(stack, place)).status, 204, place);
+      const all = `${good.id}:${Buffer.byteLength(good.text)}`;
+      for (const place of [all, `${all}:end`, `${good.id}:${inside(good.text)}`, `chatcmpl-${'0'.repeat(32)}:0`]) assert.equal((await again(stack, place)).status, 204, place);
       assert.equal((await again(stack, `${good.id}:${n}`, OTHER)).status, 204);
     });
 

@@ -203,6 +203,32 @@ describe('mini-program ways', () => {
     assert.match(page.get('content-type')[0], /^text\/event-stream/, 'is_wxapp=0 wins over the Referer');
   });
 
+  // Goal: a member of another type is told, not taken for absent: the question would be asked without its memory, of another model, or asked
+  // and paid where it was to be watched.  Catches: JSON's numbers and objects that are dropped in silence.
+  test('a JSON member of another type is refused with words', async () => {
+    const asked = async () => (await stack.mock.requests(model)).requests.length;
+    const model = 'type:text=echo:pace=0', before = await asked(), good = { is_wxapp: 1, token: KEY, prompt: 'x', model };
+    const error = async (more) => {
+      const { frames } = await ask(port, post('/chat/stream', { ...good, ...more }));
+      assert.equal(frames.length, 1);
+      return JSON.parse(String(frames[0]).slice('event: error\ndata: '.length));
+    };
+    for (const name of ['session', 'model', 'prompt', 'token', 'resume'])
+      for (const value of [17, true, {}, ['a']]) assert.deepEqual(await error({ [name]: value }), { code: 0, msg: `Invalid request: ${name} is not a string.` });
+    for (const name of ['watch', 'usage'])
+      for (const value of [{}, ['1']]) assert.deepEqual(await error({ [name]: value, session: 's' }), { code: 0, msg: `Invalid request: ${name} is not 1 or 0.` });
+    for (const [more, msg] of [[{ is_wxapp: 0, session: 17 }, 'session is not a string'], [{ is_wxapp: {} }, 'is_wxapp is not 1 or 0']]) {
+      const page = String((await ask(port, post('/chat/stream', { ...good, ...more }))).body);
+      assert.match(page, new RegExp(`^id: [^\\n]*\\nevent: error\\ndata: \\{"code":0,"msg":"Invalid request: ${msg}\\."\\}\\n\\n$`));
+    }
+    assert.equal(await asked(), before, 'nothing was asked');
+    // absent, null, and what a number or bool may say
+    for (const fine of [{ session: null, model }, { watch: 0, usage: false }, { watch: '0', session: '' }])
+      assert.equal(await text(post('/chat/stream', { ...good, ...fine })), 'x', JSON.stringify(fine));
+    // an address has no types
+    assert.equal(await text(get(mini({ prompt: 'x', session: 17, model }))), 'x');
+  });
+
   // Goal: a mini-program takes every status for success, so it always gets 200 and a frame; others get the real status.
   test('limits: 414, 431, 413 by status, and in a frame', async () => {
     const pad = (n) => 'x'.repeat(n);
@@ -451,18 +477,59 @@ describe('H5', () => {
     assert.equal((await stack.mock.requests(model)).requests.length, 1);
   });
 
-  test('Last-Event-ID: the missing tail, 204 if nothing is missing or nothing is there', async () => {
+  const again = async (last, token = KEY) => ask(port, get(q({ prompt: 'again', token }), { headers: `Last-Event-ID: ${last}\r\n` }));
+
+  test('Last-Event-ID: the missing tail and the end, 204 if nothing is missing or nothing is there', async () => {
     const answer = await ask(port, get(q({ prompt: 'tea 茶', model: 'l:text=echo:pace=0' })));
-    const id = answer.get('x-umbel-stream')[0];
-    const again = async (last, token = KEY) => ask(port, get(q({ prompt: 'again', token }), { headers: `Last-Event-ID: ${last}\r\n` }));
+    const id = answer.get('x-umbel-stream')[0], all = parse([String(answer.body)]);
     const tail = await again(`${id}:4`);
     assert.equal(tail.status, 200);
     const events = parse([String(tail.body)]);
     assert.equal(JSON.parse(events[0].data).choices[0].delta.content, '茶');
-    assert.equal(events.at(-1).data, '[DONE]');
-    assert.equal((await again(`${id}:7`)).status, 204);
-    for (const other of [`chatcmpl-${'0'.repeat(32)}:0`, 'none:0', '17', `${id}:5`, `${id}:8`]) assert.equal((await again(other)).status, 204, other);
+    assert.deepEqual(events.slice(1), all.slice(-2), 'the reason and [DONE], to the byte');
+    assert.equal(all.at(-1).id, `${id}:7`);
+    for (const other of [all.at(-1).id, `${id}:7:end`, `chatcmpl-${'0'.repeat(32)}:0`, 'none:0', 'none:0:end', '17', ':end', `${id}:5`, `${id}:8`]) assert.equal((await again(other)).status, 204, other);
     assert.equal((await again(`${id}:4`, 'wrong')).status, 204);
+    // the place of the end is one that can be named elsewhere too
+    assert.deepEqual(parse([String((await ask(port, get(q({ resume: `${id}:7:end` })))).body)]), all.slice(-2));
+    assert.match(String((await ask(port, get(q({ resume: `${id}:end` })))).body), /Invalid request: resume is not/);
+  });
+
+  // Goal: an answer whose end is behind things without a place (reasoning, tool calls, an error) ends for every page: who lost the end gets it,
+  // who had it is stopped.  Catches: a page that gets its reasoning and its error again every few seconds, and one that waits for an end
+  // it never gets.
+  for (const [what, model] of [['reasoning, then a failure', 'lr:text=count:tokens=9:pace=0:reasoning=5:errorat=4'], ['a failure after text', 'lf:text=count:tokens=9:pace=1:reset=4'],
+    ['reasoning alone', 'la:text=count:tokens=0:pace=0:reasoning=5'], ['a tool call', 'lt:text=count:tokens=3:pace=0:tool=1']])
+    test(`Last-Event-ID, ${what}: the end once, then 204`, async () => {
+      const first = await ask(port, get(q({ prompt: 'x', model }))), events = parse([String(first.body)]), last = events.at(-1);
+      assert.match(last.id, /^chatcmpl-[0-9a-f]{32}:\d+:end$/);
+      assert.ok(events.slice(0, -1).every((e) => /:\d+$/.test(e.id)), 'only the end is the end');
+      assert.equal((await again(last.id)).status, 204);
+      for (const event of events.slice(0, -1)) { // cut behind each of them
+        const more = await again(event.id);
+        assert.equal(more.status, 200, event.id);
+        assert.deepEqual(parse([String(more.body)]).at(-1), last, event.id);
+      }
+    });
+
+  test('Last-Event-ID: a page that does not close at the end is stopped all the same', async (t) => {
+    for (const model of ['lp:text=count:tokens=9:pace=0:reasoning=5:errorat=4', 'lq:text=count:tokens=2:pace=0:reasoning=2']) {
+      const statuses = [], heard = [];
+      const source = new EventSource(`${url}${q({ prompt: 'x', model })}`, {
+        fetch: async (input, init) => {
+          const answer = await fetch(input, init);
+          statuses.push(answer.status);
+          return answer;
+        },
+      });
+      t.after(() => source.close());
+      for (const name of ['message', 'error']) source.addEventListener(name, ({ data }) => data && heard.push(data));
+      await until('the EventSource to be stopped', () => source.readyState === EventSource.CLOSED || statuses.length > 2, { timeout: 60000 });
+      assert.deepEqual(statuses, [200, 204]);
+      assert.ok(heard.some((d) => d.includes('reasoning_content')));
+      assert.equal(new Set(heard).size, heard.length, 'nothing twice');
+      assert.equal((await stack.mock.requests(model)).requests.length, 1);
+    }
   });
 
   test('errors are events with data; the EventSource does not ask again', async () => {
