@@ -123,7 +123,6 @@ static void set_kind(enum class is, struct dialect_error *error)
 {
     error->kind = is == CLASS_RATE ? UMBEL_ERROR_RATE : is == CLASS_BUSY ? UMBEL_ERROR_BUSY : UMBEL_ERROR_UPSTREAM;
     error->retryable = is != CLASS_QUOTA && is != CLASS_AUTH && is != CLASS_REQUEST;
-    error->ours = is == CLASS_QUOTA || is == CLASS_AUTH;
 }
 
 const char *dialect_error_for_clients(const struct dialect_error *error)
@@ -162,14 +161,27 @@ static void hide_secrets(char *text)
     *to = '\0';
 }
 
-/* status: for the words used when text has none. */
+/* Many services say it in the message alone, with a code for bad requests or too many of them. */
+static bool is_about_account(const char *text)
+{
+    static const char *const phrases[] = {"api key", "api_key", "apikey", "credit balance", "insufficient balance", "billing", "quota", "organization",
+                                          "subscription", "\xe4\xbd\x99\xe9\xa2\x9d" /* balance */, "\xe6\xac\xa0\xe8\xb4\xb9" /* in arrears */};
+
+    for (size_t i = 0; i < sizeof phrases / sizeof *phrases; i++)
+        if (strcasestr(text, phrases[i]))
+            return true;
+    return false;
+}
+
+/* status: for the words used when text has none.  is: by the service's own words; a status alone may stand for what the client said. */
 static void set_text(struct dialect_error *error, enum class is, unsigned status, struct span text)
 {
     if (dialect_one_line(error->text, DIALECT_TEXT_MAX, text) == 0 && status)
         snprintf(error->text, sizeof error->text, "the model service answered HTTP %u", status);
     else if (!error->text[0])
         snprintf(error->text, sizeof error->text, "the model service reported an error");
-    if (is == CLASS_AUTH)
+    error->ours = is == CLASS_QUOTA || is == CLASS_AUTH || is_about_account(error->text);
+    if (error->ours)
         hide_secrets(error->text);
 }
 
@@ -220,6 +232,8 @@ static void read_error(const struct umbel_json *value, unsigned status, struct d
     text.data = umbel_json_text(value, &text.size);
     if (!text.data)
         text = first_text(value);
+    if (is == CLASS_AUTH && class_of_words(words) == CLASS_REQUEST)
+        is = CLASS_REQUEST; /* 403 for a question that was found unfit */
     set_text(ret_error, is, status, text);
 }
 

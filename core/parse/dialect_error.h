@@ -14,8 +14,8 @@ struct dialect_error {
     uint32_t kind;  /* UMBEL_ERROR_RATE, _BUSY or _UPSTREAM.  Never AUTH: our credential at the service is not the client's */
     bool retryable; /* the same request may work later or elsewhere */
     bool ours;      /* it is about our account there, our key or what we may spend: no client can do anything about it */
-    char text[DIALECT_TEXT_MAX + 1]; /* one line without control characters, whole UTF-8; words that look like a credential are replaced
-                                        where the service refused ours.  For operators */
+    char text[DIALECT_TEXT_MAX + 1]; /* for operators: one line without control characters, whole UTF-8; words that look like a credential
+                                        are replaced where it is ours */
 };
 
 /* dialect_error_for_clients - what they may know: the text, but nothing of our account. */

@@ -22,7 +22,8 @@ struct parse_event {
     uint32_t code;
     struct span text;
     uint64_t prompt_tokens, completion_tokens;
-    bool retryable; /* ERROR: the same request may work later */
+    bool retryable;    /* ERROR: the same request may work later */
+    struct span words; /* ERROR: text is for clients, this for operators: alike but where it is about our account at the service */
 };
 
 /* parse_sink - takes one event; returns 0, or a negative value to stop the parser, which then returns that value. */

@@ -76,6 +76,10 @@ static int sink(void *owner, const struct parse_event *event)
         call->outcome.error = event->code;
         call->outcome.retryable = event->retryable;
         snprintf(call->outcome.text, sizeof call->outcome.text, "%.*s", (int)event->text.size, event->text.data);
+        if (event->words.data != event->text.data) {
+            snprintf(call->outcome.words, sizeof call->outcome.words, "%.*s", (int)event->words.size, event->words.data);
+            upstream_complain(call->upstream, COMPLAINT_KEY, "the service refuses our account: %s", call->outcome.words);
+        }
         return 0;
     case PARSE_TEXT:
     case PARSE_REASONING:
@@ -140,6 +144,7 @@ static void take_refusal(struct upstream_call *call)
     else
         upstream_complain(call->upstream, COMPLAINT_ANSWER, "the service refuses (HTTP %u): %s", call->status, error.text);
     upstream_fail(call, error.kind, error.retryable, "%s", dialect_error_for_clients(&error));
+    snprintf(call->outcome.words, sizeof call->outcome.words, "%s", error.text);
 }
 
 /* The response is whole. */

@@ -79,7 +79,8 @@ void upstream_call_conclude(struct upstream_call *call)
     upstream_answer_free(call);
     call->upstream = NULL; /* the owner may free it in its callback */
     upstream_run_waiting(upstream);
-    call->ops->ended(call->owner, outcome->verdict, outcome->error, outcome->text);
+    bool all = call->trace && *outcome->words; /* who traces is an operator */
+    call->ops->ended(call->owner, outcome->verdict, outcome->error, all ? outcome->words : outcome->text);
     call_free(call);
 }
 

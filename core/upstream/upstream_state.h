@@ -64,6 +64,7 @@ struct upstream_outcome {
     bool ran_out;           /* of its total time */
     int64_t retry_after_s; /* -1: not told */
     char text[UPSTREAM_TEXT_MAX + 1];
+    char words[UPSTREAM_TEXT_MAX + 1]; /* what clients may not know, for probes; "" = text says it */
 };
 
 struct upstream_call {
