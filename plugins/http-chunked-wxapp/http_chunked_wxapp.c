@@ -27,7 +27,7 @@ static void refuse(struct wxapp *wxapp, struct umbel_http_request *request, uint
     if (mine->mini)
         wxapp_mini_error(wxapp, error, what, &wxapp->out);
     else
-        wxapp_h5_error(NULL, 0, error, what, &wxapp->out);
+        wxapp_h5_error(NULL, mine->again ? WXAPP_H5_NO_PLACE : 0, error, what, &wxapp->out); /* who comes again keeps the place he has */
     wxapp_start(wxapp, request, &start);
     start.headers = wxapp_headers(wxapp, request, mine->mini, NULL);
     umbel_http_begin(request, &start);

@@ -44,13 +44,15 @@ void wxapp_mini_deadline(const struct wxapp *wxapp, const struct umbel_stream *s
 void wxapp_mini_renewed(const struct wxapp *wxapp, struct umbel_out *out);
 #define WXAPP_MINI_KEEPALIVE "success: {\"content\":\"\"}\r\n"
 
-/* H5: server-sent events in the shape of OpenAI's chunks.  stream NULL: an error before there is an answer. */
+/* H5: server-sent events in the shape of OpenAI's chunks.  stream NULL: an error before there is an answer; position WXAPP_H5_NO_PLACE: one
+ * that leaves the client the place it has. */
+#define WXAPP_H5_NO_PLACE UINT64_MAX
 void wxapp_h5_event(const struct umbel_stream *stream, const struct umbel_event *event, struct umbel_out *out);
 void wxapp_h5_end(const struct umbel_stream *stream, const struct umbel_http_ending *ending, bool usage, struct umbel_out *out);
 void wxapp_h5_error(const struct umbel_stream *stream, uint64_t position, uint32_t error, const char *what,
                     struct umbel_out *out);
 #define WXAPP_H5_KEEPALIVE ": ka\n\n"
-#define WXAPP_H5_OVER ":end" /* behind the place in the id of a last event that the place does not tell: who has seen it misses nothing */
+#define WXAPP_H5_OVER ":end" /* behind the place in the id of the last event: who has seen it misses nothing */
 
 /* ---- a request: wxapp_request.c ---- */
 

@@ -1,8 +1,8 @@
 /* http-chunked-wxapp/wxapp_h5.c - the same answers for web pages: server-sent events in the shape of OpenAI's chunks.
  *
  * Each event has an id that names the answer and the place after it ("<id>:<bytes>"), because an EventSource that comes back
- * sends nothing else: with the number alone nobody could tell whose bytes they are.  A last event behind what has no bytes of text (an
- * error, tool calls, reasoning alone) says so too ("<id>:<bytes>:end"), because the place alone cannot. */
+ * sends nothing else: with the number alone nobody could tell whose bytes they are.  The last one, [DONE] or the error, says so too
+ * ("<id>:<bytes>:end"), because the place alone cannot: reasoning, tool calls and an error have no bytes of text. */
 #include "wxapp.h"
 
 #include <stdio.h>
@@ -111,10 +111,10 @@ void wxapp_h5_error(const struct umbel_stream *stream, uint64_t position, uint32
     const char *words = wxapp_words(error, what, room, sizeof room);
     size_t begin = umbel_http_frame_begin(out);
 
-    /* The id makes an EventSource come back with Last-Event-ID, and then 204 stops it; without one it would ask again, and pay.
-     */
-    umbel_out_printf(out, "id: %s:%llu" WXAPP_H5_OVER "\nevent: error\ndata: {\"code\":%d,\"msg\":", stream ? stream->id : "none",
-                     (unsigned long long)position, wxapp_code(error));
+    /* The id makes an EventSource come back with Last-Event-ID, and then 204 stops it; without one it would ask again, and pay. */
+    if (position != WXAPP_H5_NO_PLACE)
+        umbel_out_printf(out, "id: %s:%llu" WXAPP_H5_OVER "\n", stream ? stream->id : "none", (unsigned long long)position);
+    umbel_out_printf(out, "event: error\ndata: {\"code\":%d,\"msg\":", wxapp_code(error));
     umbel_out_json(out, words, strlen(words));
     end_chunk(begin, out);
 }
@@ -155,8 +155,7 @@ void wxapp_h5_end(const struct umbel_stream *stream, const struct umbel_http_end
                          (unsigned long long)(ending->prompt_tokens + ending->completion_tokens));
         end_chunk(begin, out);
     }
-    bool told = ending->position > 0 && ending->finish != UMBEL_FINISH_TOOL; /* by its place: nothing follows the text */
     begin = umbel_http_frame_begin(out);
-    umbel_out_printf(out, "id: %s:%llu%s\ndata: [DONE]\n\n", stream->id, (unsigned long long)ending->position, told ? "" : WXAPP_H5_OVER);
+    umbel_out_printf(out, "id: %s:%llu" WXAPP_H5_OVER "\ndata: [DONE]\n\n", stream->id, (unsigned long long)ending->position);
     umbel_http_frame_end(out, begin);
 }
