@@ -68,6 +68,7 @@ struct host_request *host_request_new(struct hosting *hosting, enum host_request
     if (++hosting->next_request == 0)
         hosting->next_request = 1; /* 0 is nobody's */
     *request = (struct host_request){.number = hosting->next_request, .kind = kind, .client = client, .tag = tag};
+    list_init(&request->in_resumes);
     list_append(&client->requests, &request->in_client);
     struct host_request **bucket = &hosting->requests[request->number % HOSTING_REQUEST_BUCKETS];
     request->next = *bucket;
@@ -83,7 +84,7 @@ void host_request_free(struct hosting *hosting, struct host_request *request)
         link = &(*link)->next;
     *link = request->next;
     if (request->kind == HOST_REQUEST_RESUME)
-        hosting->resumes[request->resume]--;
+        list_remove(&request->in_resumes);
     if (request->client)
         list_remove(&request->in_client);
     free(request);
@@ -98,13 +99,37 @@ struct host_request *host_request_find(struct hosting *hosting, uint64_t number)
     return request;
 }
 
-uint32_t host_request_resume_of(const char *stream_id)
+static uint32_t resume_bucket(const char *stream_id)
 {
     uint32_t hash = 2166136261u;
 
     for (; *stream_id; stream_id++)
         hash = (hash ^ (unsigned char)*stream_id) * 16777619u;
     return hash % HOSTING_RESUME_BUCKETS;
+}
+
+void host_request_init(struct hosting *hosting)
+{
+    for (uint32_t i = 0; i < HOSTING_RESUME_BUCKETS; i++)
+        list_init(&hosting->resumes[i]);
+}
+
+void host_request_resumes(struct hosting *hosting, struct host_request *request, const char *stream_id)
+{
+    if (strlen(stream_id) >= sizeof request->stream)
+        return; /* no stream has such an id */
+    strcpy(request->stream, stream_id);
+    list_append(&hosting->resumes[resume_bucket(stream_id)], &request->in_resumes);
+}
+
+bool host_request_is_resumed(const struct hosting *hosting, const char *stream_id)
+{
+    const struct list *bucket = &hosting->resumes[resume_bucket(stream_id)];
+
+    for (const struct list *link = bucket->next; link != bucket; link = link->next)
+        if (strcmp(list_entry(link, const struct host_request, in_resumes)->stream, stream_id) == 0)
+            return true;
+    return false;
 }
 
 static void add_option(struct hosting *hosting, const char *name, uint32_t type, const char *text, int64_t integer)

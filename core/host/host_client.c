@@ -177,8 +177,7 @@ int host_resume(struct umbel_client *client, uint64_t tag, const char *stream_id
     if (!request)
         return -ENOMEM;
     request->position = position;
-    request->resume = host_request_resume_of(stream_id);
-    hosting->resumes[request->resume]++;
+    host_request_resumes(hosting, request, stream_id ? stream_id : "");
     struct control_out *out = host_channel_begin(hosting, CONTROL_RESUME, request->number);
     control_put(out, client->grant);
     put_string(out, stream_id);

@@ -278,7 +278,7 @@ void host_reports(struct hosting *hosting, uint64_t now_ns)
         bool turned = (feed->told == 0) != (feed->reader_count == 0);
         if (!turned && feed->told != feed->reader_count && now_ns - feed->told_ns < REPORT_EVERY_NS)
             continue;
-        if (feed->reader_count == 0 && hosting->resumes[host_request_resume_of(feed->id)] > 0)
+        if (feed->reader_count == 0 && host_request_is_resumed(hosting, feed->id))
             continue; /* somebody may be coming back to it: his place, which the core counts, must not be taken for the one that is left */
         if (feed->told != feed->reader_count) {
             struct control_out *out = host_channel_begin(hosting, CONTROL_READERS, 0);

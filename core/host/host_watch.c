@@ -278,6 +278,9 @@ void host_watch_runs(struct host_watch *watch, struct journal_ref ref)
 {
     struct journal_identity identity;
 
+    for (uint32_t i = 0; i < watch->early_count && i < HOSTING_WATCH_EARLY; i++)
+        if (is_same(watch->early[i], ref))
+            watch->early[i] = (struct journal_ref){0, 0}; /* once is enough, whatever becomes of it */
     if (journal_identity(&watch->client->hosting->journal, ref, &identity) == 0 && !asked_for(watch->client, &identity))
         begin(watch, ref);
 }
@@ -299,20 +302,22 @@ void host_watch_listed(struct host_watch *watch)
     if (watch->early_count > HOSTING_WATCH_EARLY)
         journal_find(&watch->client->hosting->journal, look_for_early, watch);
     for (uint32_t i = 0; i < watch->early_count && i < HOSTING_WATCH_EARLY; i++)
-        begin(watch, watch->early[i]);
+        if (watch->early[i].generation)
+            begin(watch, watch->early[i]);
 }
 
 void host_watch_own(struct umbel_client *client, struct journal_ref ref)
 {
     struct journal_identity identity;
+    struct host_watch *found = NULL;
 
     if (journal_identity(&client->hosting->journal, ref, &identity) < 0)
         return;
     list_for_each(link, spare, &client->watches) {
         struct host_watch *watch = list_entry(link, struct host_watch, in_client);
-        if (is_for(watch, &identity, false)) {
-            begin(watch, ref);
-            return; /* one is enough, and the list may be another one by now */
-        }
+        if (is_for(watch, &identity, false) && (!found || found->request)) /* one is enough, best one that is allowed already */
+            found = watch;
     }
+    if (found)
+        begin(found, ref);
 }

@@ -85,7 +85,8 @@ struct host_request {
     struct umbel_client *client; /* NULL: gone or abandoned */
     uint64_t tag;                /* the plugin's */
     uint64_t position;           /* RESUME */
-    uint32_t resume;             /* RESUME: its place in hosting.resumes */
+    struct list in_resumes;      /* RESUME: hosting.resumes[] by the stream's id ... */
+    char stream[HOSTING_ID_SIZE]; /* ... which is this */
     struct host_request *next;
     struct list in_client;
 };
@@ -179,7 +180,7 @@ struct hosting {
     struct list clients, dead_clients;
     uint32_t client_count, watch_count, reader_count, feed_count;
     struct host_request *requests[HOSTING_REQUEST_BUCKETS];
-    uint32_t resumes[HOSTING_RESUME_BUCKETS]; /* RESUME requests without an answer, by the stream's id */
+    struct list resumes[HOSTING_RESUME_BUCKETS]; /* RESUME requests without an answer, by the stream's id */
     uint64_t next_request; /* begins at random: the number also tells other processes' questions from ours (journal_identity.asker) */
     uint32_t *shown; /* by journal slot: the generation of the newest stream that watchers were shown; 0 = none */
     struct host_watch *watches[HOSTING_WATCH_BUCKETS];
@@ -272,7 +273,10 @@ int host_channel_send_always(struct hosting *hosting); /* the same without EAGAI
 struct host_request *host_request_new(struct hosting *hosting, enum host_request_kind kind, struct umbel_client *client, uint64_t tag);
 void host_request_free(struct hosting *hosting, struct host_request *request);
 struct host_request *host_request_find(struct hosting *hosting, uint64_t number);
-uint32_t host_request_resume_of(const char *stream_id); /* a stream's place in hosting.resumes */
+/* host_request_resumes - this request is a RESUME of that stream; host_request_is_resumed - there is one of it without an answer. */
+void host_request_resumes(struct hosting *hosting, struct host_request *request, const char *stream_id);
+bool host_request_is_resumed(const struct hosting *hosting, const char *stream_id);
+void host_request_init(struct hosting *hosting);
 
 /* host_pages.c: host->stats */
 int host_pages(const struct umbel_host *host, const struct umbel_stats_visitor *visitor, void *arg);

@@ -115,6 +115,7 @@ static int hosting_open(struct hosting *hosting, const char *plugin, const struc
 
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         list_init(lists[i]);
+    host_request_init(hosting);
     r = map_memory(hosting, why);
     if (r < 0)
         return r;

@@ -153,7 +153,8 @@ struct umbel_host {
     void (*unwatch)(struct umbel_client *client, uint64_t tag);
     int (*resume)(struct umbel_client *client, uint64_t tag, const char *stream_id, uint64_t position);
 
-    /* abandon: forgets a request whose outcome is not known yet; if its answer begins it counts as having no reader here. */
+    /* abandon: forgets a request whose outcome is not known yet; if its answer begins it counts as having no reader here, but it is
+     * begun for a watch of this client that is for its session. */
     void (*abandon)(struct umbel_client *client, uint64_t tag);
 
     /* stop: ends a running answer of the client's app for all its readers, at once.  stream_id: one answer.  An unknown or foreign id

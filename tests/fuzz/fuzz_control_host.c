@@ -170,6 +170,7 @@ static void open_process(void)
                             &h->dead_clients, &h->dead_readers, &h->dead_watches, &h->unasked};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         list_init(lists[i]);
+    host_request_init(h);
     h->ring_memory = ring;
     h->journal_memory = journal;
     h->page_memory = page;

@@ -172,6 +172,7 @@ void bench_open(struct bench *bench, uint32_t ring_slots, size_t journal)
     struct list *lists[] = {&h->all_feeds, &h->dirty, &h->reports, &h->catchup, &h->clients, &h->dead_clients, &h->dead_readers, &h->dead_watches, &h->unasked};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         list_init(lists[i]);
+    host_request_init(h);
     assert_int_equal(ring_memory_map(bus_ring_fd(bench->bus), 0, 0, &h->ring_memory, &why), 0);
     assert_int_equal(ring_reader_open(&h->ring_memory, &h->ring, &why), 0);
     assert_int_equal(ring_memory_map(bus_journal_fd(bench->bus), 0, 0, &h->journal_memory, &why), 0);

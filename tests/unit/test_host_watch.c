@@ -25,7 +25,7 @@ struct watcher {
     struct umbel_client *client;
     uint32_t watched, own; /* answers begun by the watch, by the question */
     uint32_t ended, refused;
-    enum { READ_ON, LEAVE_OTHER_WATCH, CLOSE } then; /* what it does when an answer begins */
+    enum { READ_ON, LEAVE_OTHER_WATCH, CLOSE, DECLINE } then; /* what it does when an answer begins */
 };
 
 /* What happens just before the host asks for the state of a stream. */
@@ -63,7 +63,7 @@ static int on_began(void *data, uint64_t tag, struct umbel_reader *reader, const
         host_client_close(watcher->client);
         watcher->client = NULL;
     }
-    return 0;
+    return watcher->then == DECLINE ? -1 : 0;
 }
 
 static void on_refused(void *data, uint64_t tag, uint32_t error, const char *text)
@@ -311,6 +311,28 @@ static void a_watch_waits_for_the_core(void **state)
     }
 }
 
+/* Goal: an answer that began while the watch waited, and that the core lists too, is offered once.  Catches: one that the plugin has declined and that
+ * is offered again. */
+static void what_was_declined_is_not_offered_again(void **state)
+{
+    struct scene scene;
+    struct watcher watcher;
+
+    (void)state;
+    scene_open(&scene);
+    enter(&scene, &watcher);
+    watcher.then = DECLINE;
+    uint64_t number = want_watch(&scene, &watcher, "s");
+    struct journal_ref ref = open_stream(&scene.bench);
+    settle(&scene.bench);
+    tell_watched(&scene, number, ref);
+    settle(&scene.bench);
+    assert_int_equal(watcher.watched, 1);
+    end_stream(&scene.bench, ref, UMBEL_VERDICT_COMPLETE);
+    host_client_close(watcher.client);
+    scene_close(&scene);
+}
+
 /* Goal: a client that reads many answers and watches once more is told the end of each once.  Catches: a memory of ends that is too short. */
 static void a_second_watch_doubles_nothing(void **state)
 {
@@ -491,6 +513,7 @@ static void who_comes_back_keeps_the_place(void **state)
     assert_int_equal(feed->told, 1);
     assert_int_equal(host_resume(comer.client, ASK, feed->id, 0), 0);
     uint64_t number = scene.bench.hosting->next_request;
+    assert_true(host_request_is_resumed(scene.bench.hosting, feed->id) && !host_request_is_resumed(scene.bench.hosting, "chatcmpl-0"));
     host_client_close(leaver.client);
     settle(&scene.bench);
     assert_ptr_equal(scene.bench.hosting->feeds[ref.slot], feed);
@@ -592,6 +615,7 @@ int main(void)
         cmocka_unit_test(a_question_that_was_given_up_is_watched), cmocka_unit_test(laps_hide_nothing),
         cmocka_unit_test(a_late_begin_leaves_the_next_stream_alone), cmocka_unit_test(frames_do_not_overtake_the_ring),
         cmocka_unit_test(each_watch_of_a_client_is_its_own),       cmocka_unit_test(a_watch_waits_for_the_core),
+        cmocka_unit_test(what_was_declined_is_not_offered_again),
         cmocka_unit_test(a_second_watch_doubles_nothing),          cmocka_unit_test(who_comes_back_keeps_the_place),
     };
 
