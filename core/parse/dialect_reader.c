@@ -95,8 +95,11 @@ static int emit_rest(struct dialect_reader *r)
 
 static int conclude_error(struct dialect_reader *r, uint32_t verdict, const struct dialect_error *error)
 {
-    struct parse_event event = {
-        .kind = PARSE_ERROR, .code = error->kind, .retryable = error->retryable, .text = span_text(dialect_error_for_clients(error)), .words = span_text(error->text)};
+    struct parse_event event = {.kind = PARSE_ERROR,
+                                .code = error->kind,
+                                .retryable = error->retryable,
+                                .text = span_text(dialect_error_for_clients(error)),
+                                .words = span_text(error->text)};
     int result = emit_rest(r);
 
     r->counts.saw_error |= verdict == UMBEL_VERDICT_FAILED;
