@@ -343,6 +343,10 @@ describe('a service that fails', () => {
         assert.deepEqual([name, status, body.error.code], [name, 503, 'overloaded']);
         assert.equal(wxError(await askWx(stack, 'u', true)).code, 102, name);
       }
+      // a page that comes back where it was is told to wait, and keeps its place: an id would be the place it names next time
+      const back = (headers) => fetch(`http://127.0.0.1:${stack.ports.wx}/chat/stream?prompt=x&token=u`, { headers }).then((r) => r.text());
+      assert.match(await back({}), /^id: none:0:end\nevent: error\ndata: \{"code":102,/);
+      assert.match(await back({ 'last-event-id': `chatcmpl-${'1'.repeat(32)}:4` }), /^event: error\ndata: \{"code":102,/);
       assert.ok(service.questions.every((q) => q.path === '/who'));
       const client = openBmob(stack, 'u');
       assert.doesNotMatch(bmobText(await client.ask('x')), /Incorrect/);
